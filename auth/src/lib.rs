@@ -1,0 +1,29 @@
+//! Who may do what on a clankers node: UCAN chains judged by pure code.
+//!
+//! Authority on a node begins with its own key: the root of every chain is issued by, and about, the node
+//! itself, and the last link is for the key that TLS proved to be on the connection. Nothing on the wire names
+//! a trust root, and nothing compares a child with its parent: at use, every link must allow the request.
+//!
+//! - [`vocab`]: the closed set of commands, and the arguments that policies may speak of
+//! - [`gate`]: the check; [`gate::admit`] once for a chain that is shown, [`gate::Held::authorize`] for each
+//!   request, [`gate::Held::authorize_running`] for each effect of what runs already
+//! - [`denial`]: why not, and the code that the peer is told
+//! - [`preset`]: what an owner means by "reviewer"
+//! - [`mint`]: writing grants, and the link from a node to one run of a command line
+//! - [`words`]: a token as a person reads it
+//! - [`verified`]: which signatures were checked before
+
+pub mod denial;
+pub mod gate;
+pub mod limits;
+pub mod mint;
+pub mod preset;
+pub mod verified;
+pub mod vocab;
+pub mod words;
+
+pub use denial::Denial;
+pub use gate::{Grant, Held, admit};
+pub use preset::GrantSpec;
+pub use verified::VerifiedCids;
+pub use vocab::{Args, Command};

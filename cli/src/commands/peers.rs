@@ -1,0 +1,109 @@
+//! `rpc peers`: whom this node knows.
+
+use std::net::SocketAddr;
+
+use clankers_client::Client;
+use clankers_node::mesh::parse_ticket;
+use clankers_protocol::{
+    message::Ext,
+    request::peers::{PeerChange, PeerEdit, PeerEdited, PeerList, PeerListReply, PeerRecord},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    args::PeersCommand,
+    error::{CliError, Outcome},
+    local::Machine,
+    output::{self, ago, rfc3339},
+};
+
+pub(crate) async fn run(machine: &Machine, command: PeersCommand, json: bool) -> Outcome {
+    let change = match command {
+        PeersCommand::List => None,
+        PeersCommand::Add { peer, addr, label } => Some(added(machine, &peer, &addr, label)?),
+        PeersCommand::Remove { peer } => Some(PeerChange::Remove(peer)),
+        PeersCommand::Label { peer, label } => Some(PeerChange::Label { peer, label }),
+    };
+    let local = machine.node_or_hall().await?;
+    let done = match change {
+        None => list(&local.client, json).await,
+        Some(change) => edit(&local.client, change, json).await,
+    };
+    local.close().await;
+    done
+}
+
+fn added(
+    machine: &Machine,
+    peer: &str,
+    addrs: &[SocketAddr],
+    label: Option<String>,
+) -> Result<PeerChange, CliError> {
+    let mut addrs: Vec<String> = addrs.iter().map(ToString::to_string).collect();
+    let (id, relay) = match (peer.parse(), parse_ticket(peer)) {
+        (Ok(id), _) => (id, None),
+        (Err(_), Ok(ticket)) => {
+            addrs.extend(ticket.addrs.iter().map(ToString::to_string));
+            (ticket.id, ticket.relay)
+        }
+        (Err(id_error), Err(_)) => {
+            return Err(CliError::usage(format!("'{peer}' is neither a ticket nor a node id ({id_error})"))
+                .hint("the other machine prints both with 'clankers rpc id'"));
+        }
+    };
+    if id == machine.run.node() {
+        return Err(CliError::usage("this is this machine's own node; it is always known as 'local'"));
+    }
+    Ok(PeerChange::Add { id, addrs, relay, label })
+}
+
+async fn list(client: &Client, json: bool) -> Outcome {
+    let reply: PeerListReply = client.ask(&PeerList { leaf: None, ext: Ext::default() }).await?;
+    if json {
+        return Ok(output::json(&Value::Array(reply.peers.iter().map(value).collect()))?);
+    }
+    if reply.peers.is_empty() {
+        anstream::eprintln!("nobody yet: add a peer with 'clankers rpc peers add TICKET --label NAME'");
+        return Ok(());
+    }
+    let now = clankers_node::clock::now();
+    let rows: Vec<[String; 5]> = reply
+        .peers
+        .iter()
+        .map(|peer| {
+            let label = peer.label.clone().or_else(|| peer.claimed.as_ref().map(|l| format!("({l}?)")));
+            let seen = peer.last_seen.map(|at| ago(at, now)).unwrap_or_default();
+            let addr = peer.addrs.first().cloned().unwrap_or_default();
+            [label.unwrap_or_default(), peer.id.short(), peer.via.join(","), addr, seen]
+        })
+        .collect();
+    Ok(output::table(["LABEL", "ID", "VIA", "ADDRESS", "SEEN"], &rows)?)
+}
+
+fn value(peer: &PeerRecord) -> Value {
+    json!({
+        "id": peer.id,
+        "label": peer.label,
+        "claimed": peer.claimed,
+        "via": peer.via,
+        "addrs": peer.addrs,
+        "relay": peer.relay,
+        "version": peer.version,
+        "last_seen": peer.last_seen.map(rfc3339),
+        "trusted": peer.trusted,
+    })
+}
+
+async fn edit(client: &Client, change: PeerChange, json: bool) -> Outcome {
+    let done = match &change {
+        PeerChange::Add { .. } => "added",
+        PeerChange::Remove(_) => "removed",
+        PeerChange::Label { .. } => "labelled",
+    };
+    let reply: PeerEdited = client.ask(&PeerEdit { leaf: None, change, ext: Ext::default() }).await?;
+    if json {
+        return Ok(output::json(&value(&reply.peer))?);
+    }
+    let name = reply.peer.label.as_ref().map_or_else(String::new, |label| format!(" as {label}"));
+    Ok(output::lines([format!("✓ {done} {}{name}", reply.peer.id).as_str()])?)
+}

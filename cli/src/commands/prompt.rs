@@ -1,0 +1,169 @@
+//! `-p` and `rpc prompt`: one prompt, its events printed as they come.
+
+use std::{io::Read, time::Duration};
+
+use clankers_client::{Client, PromptStream};
+use clankers_node::store::Home;
+use clankers_protocol::{
+    PromptId,
+    event::{Durable, Event, Outcome as Settlement, SettledEvent, StreamItem},
+    jsonl,
+    limits::PROMPT_BYTES,
+    message::Ext,
+    refusal::ExitKind,
+    request::prompt::{Prompt, PromptCancel, PromptCancelled, PromptLimits, SessionChoice, When},
+};
+
+use super::transcript::Printer;
+use crate::{
+    args::{Mode, PromptArgs},
+    error::{CliError, Outcome},
+    local::{Machine, random},
+};
+
+/// How long a cancelled prompt may take to settle (time).
+const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// A timeout cancels at the node; the client waits this much longer for it to say so (time).
+const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+
+/// Reads a prompt given as `-` from standard input, and refuses an empty or oversized one.
+pub(crate) fn text(argument: &str) -> Result<String, CliError> {
+    let text = if argument == "-" {
+        let mut text = String::new();
+        let limit = PROMPT_BYTES as u64 + 1;
+        std::io::stdin()
+            .take(limit)
+            .read_to_string(&mut text)
+            .map_err(|e| CliError::usage(format!("cannot read the prompt from standard input: {e}")))?;
+        text
+    } else {
+        argument.to_owned()
+    };
+    if text.trim().is_empty() {
+        return Err(CliError::usage("the prompt is empty").hint("say what the agent should do, in quotes"));
+    }
+    if text.len() > PROMPT_BYTES {
+        return Err(CliError::usage(format!("the prompt is over the limit of {PROMPT_BYTES} bytes"))
+            .hint("put the text into a file and let the agent read it"));
+    }
+    Ok(text)
+}
+
+/// The request for this prompt; a new session works in `cwd`.
+pub(crate) fn request(text: String, args: &PromptArgs, cwd: Option<String>) -> Result<Prompt, CliError> {
+    let prompt_id = match &args.prompt_id {
+        Some(id) => id.clone(),
+        None => PromptId::from_random(random()?),
+    };
+    let session = match &args.session {
+        Some(session) => SessionChoice::Existing(session.clone()),
+        None => SessionChoice::New { cwd },
+    };
+    let limits = PromptLimits {
+        timeout_ms: args.timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+        max_cost: None,
+        max_turns: args.max_turns,
+        tools: args.tools.clone(),
+    };
+    Ok(Prompt {
+        leaf: None,
+        prompt_id,
+        session,
+        text,
+        model: args.model.clone(),
+        when: When::Queue,
+        limits,
+        cancel_on_close: false,
+        ext: Ext::default(),
+    })
+}
+
+/// Sends the prompt, prints what comes of it, and ends as it ended.
+pub(crate) async fn run(client: &Client, prompt: Prompt, mode: Mode) -> Outcome {
+    let limit = prompt.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(TIMEOUT_GRACE));
+    let work = async {
+        let stream = client.prompt(&prompt).await?;
+        follow(client, stream, &prompt, mode).await
+    };
+    match limit {
+        None => work.await,
+        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(CliError::new(
+                ExitKind::Timeout,
+                "the node did not say within the time that the prompt ended",
+            )
+            .hint("the prompt may still run there: see 'clankers ps --remote'"))
+        }),
+    }
+}
+
+async fn follow(client: &Client, mut stream: PromptStream, prompt: &Prompt, mode: Mode) -> Outcome {
+    let accepted = stream.accepted().clone();
+    let mut printer = Printer::new(mode, accepted.session);
+    printer.accepted(&accepted, &prompt.prompt_id)?;
+    let mut interrupted = false;
+    let mut interrupts = crate::signals::Interrupts::new()?;
+    loop {
+        let item = tokio::select! {
+            item = stream.next() => item?,
+            () = interrupts.next() => {
+                if interrupted {
+                    return Err(CliError::new(ExitKind::Interrupted, "interrupted"));
+                }
+                interrupted = true;
+                cancel(client, &accepted.session.to_string(), &prompt.prompt_id).await;
+                continue;
+            }
+        };
+        let Some(item) = item else {
+            return Err(CliError::new(ExitKind::Failed, "the stream ended before the prompt was settled"));
+        };
+        printer.item(&item)?;
+        if let StreamItem::Durable(Durable { event: Event::Settled(settled), .. }) = item {
+            return ended(settled);
+        }
+    }
+}
+
+async fn cancel(client: &Client, session: &str, prompt_id: &PromptId) {
+    let request = PromptCancel {
+        leaf: None,
+        session: session.to_owned(),
+        prompt_id: Some(prompt_id.clone()),
+        ext: Ext::default(),
+    };
+    // Whether it is heard or not, the stream tells what became of the prompt.
+    let _answer: Result<PromptCancelled, _> = client.ask_within(&request, CANCEL_GRACE).await;
+}
+
+fn ended(settled: SettledEvent) -> Outcome {
+    let kind = match settled.outcome {
+        Settlement::Completed => return Ok(()),
+        Settlement::Failed | Settlement::Interrupted => ExitKind::Failed,
+        Settlement::Credentials => ExitKind::Credentials,
+        Settlement::Denied => ExitKind::Denied,
+        Settlement::Limit => ExitKind::Limit,
+        Settlement::Cancelled => ExitKind::Interrupted,
+        Settlement::TimedOut => ExitKind::Timeout,
+    };
+    debug_assert_eq!(kind as i32, jsonl::exit_code(settled.outcome));
+    let reason = settled.reason.unwrap_or_else(|| "the prompt did not complete".into());
+    let mut lines = reason.lines();
+    let mut error = CliError::new(kind, lines.next().unwrap_or_default());
+    error.hints = lines.map(str::to_owned).collect();
+    Err(error)
+}
+
+/// `-p`: through this machine's node when it runs, else in this process; in the caller's directory.
+pub(crate) async fn here(home: Home, argument: &str, args: &PromptArgs) -> Outcome {
+    let text = text(argument)?;
+    let cwd = std::env::current_dir()
+        .map_err(|e| CliError::machine(format!("cannot see the current directory: {e}")))?;
+    let cwd = cwd.to_str().ok_or_else(|| CliError::machine("the current directory's name is not UTF-8"))?;
+    let request = request(text, args, Some(cwd.to_owned()))?;
+    let machine = Machine::open(&home)?;
+    let local = machine.node_or_hall().await?;
+    let done = run(&local.client, request, args.mode).await;
+    local.close().await;
+    done
+}

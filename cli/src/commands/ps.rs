@@ -1,0 +1,88 @@
+//! `ps` and `session list`: sessions, newest first.
+
+use clankers_client::Client;
+use clankers_node::store::Home;
+use clankers_protocol::{
+    message::Ext,
+    request::session::{SessionInfo, SessionList, SessionListReply},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    args::{PsArgs, SessionCommand},
+    error::Outcome,
+    local::Machine,
+    output::{self, ago, rfc3339},
+    remote::{DIAL_TIMEOUT, Peer},
+};
+
+pub(crate) async fn run(home: Home, args: PsArgs, json: bool) -> Outcome {
+    let machine = Machine::open(&home)?;
+    match args.remote {
+        None => {
+            let local = machine.node_or_hall().await?;
+            let done = print(&local.client, args.all, json).await;
+            local.close().await;
+            done
+        }
+        Some(peer) => {
+            let peer = Peer::reach(&machine, &peer, DIAL_TIMEOUT).await?;
+            let done = print(&peer.client, args.all, json).await;
+            peer.close().await;
+            done.map_err(|error| error.about(&machine))
+        }
+    }
+}
+
+pub(crate) async fn session(home: Home, command: SessionCommand, json: bool) -> Outcome {
+    let SessionCommand::List { all } = command;
+    run(home, PsArgs { all, remote: None }, json).await
+}
+
+async fn print(client: &Client, archived: bool, json: bool) -> Outcome {
+    let reply: SessionListReply =
+        client.ask(&SessionList { leaf: None, archived, ext: Ext::default() }).await?;
+    if json {
+        return Ok(output::json(&Value::Array(reply.sessions.iter().map(value).collect()))?);
+    }
+    if reply.sessions.is_empty() {
+        anstream::eprintln!("no sessions yet: clankers -p \"...\" makes one");
+        return Ok(());
+    }
+    let now = clankers_node::clock::now();
+    let rows: Vec<[String; 5]> = reply
+        .sessions
+        .iter()
+        .map(|s| [s.id.short(), state(s).to_owned(), s.model.clone(), ago(s.created, now), s.title.clone()])
+        .collect();
+    output::table(["SESSION", "STATE", "MODEL", "CREATED", "TITLE"], &rows)?;
+    if reply.more > 0 {
+        anstream::eprintln!("and {} more", reply.more);
+    }
+    Ok(())
+}
+
+fn state(info: &SessionInfo) -> &'static str {
+    use clankers_protocol::request::session::SessionState;
+    match (info.archived, info.state) {
+        (true, _) => "archived",
+        (_, SessionState::Idle) => "idle",
+        (_, SessionState::Running) => "running",
+        (_, SessionState::Busy) => "busy",
+        (_, SessionState::Damaged) => "damaged",
+    }
+}
+
+fn value(info: &SessionInfo) -> Value {
+    json!({
+        "id": info.id,
+        "title": info.title,
+        "state": state(info),
+        "model": info.model,
+        "head_seq": info.head_seq,
+        "attached": info.attached,
+        "created": rfc3339(info.created),
+        "principal": info.principal,
+        "cwd": info.cwd,
+    })
+}

@@ -1,0 +1,84 @@
+//! `rpc`: other nodes, and this one as they see it.
+
+use std::time::Duration;
+
+use clankers_node::{mesh::Path, store::Home};
+use clankers_protocol::refusal::ExitKind;
+use serde_json::json;
+
+use super::{peers, prompt};
+use crate::{
+    args::{PromptArgs, RpcCommand},
+    error::{CliError, Outcome},
+    local::Machine,
+    output,
+    remote::{DIAL_TIMEOUT, Peer},
+};
+
+pub(crate) async fn run(home: Home, command: RpcCommand, json: bool) -> Outcome {
+    let machine = Machine::open(&home)?;
+    match command {
+        RpcCommand::Start(network) => super::daemon::foreground(home, network, json).await,
+        RpcCommand::Id => id(&machine, json),
+        RpcCommand::Ping { peer, count, timeout } => ping(&machine, &peer, count, timeout, json).await,
+        RpcCommand::Prompt { peer, text, prompting } => {
+            remote_prompt(&machine, &peer, &text, &prompting).await
+        }
+        RpcCommand::Peers(command) => peers::run(&machine, command, json).await,
+    }
+}
+
+fn id(machine: &Machine, json: bool) -> Outcome {
+    let id = machine.run.node();
+    let ticket = machine.running()?.map(|info| info.ticket);
+    if json {
+        return Ok(output::json(&json!({"id": id, "did": id.did(), "ticket": ticket}))?);
+    }
+    let mut lines = vec![format!("id      {id}"), format!("did     {}", id.did())];
+    match ticket {
+        Some(ticket) => lines.push(format!("ticket  {ticket}")),
+        None => lines.push("ticket  (no node runs: clankers daemon start -d)".to_owned()),
+    }
+    Ok(output::lines(lines.iter().map(String::as_str))?)
+}
+
+async fn ping(machine: &Machine, peer: &str, count: u32, limit: Duration, json: bool) -> Outcome {
+    let peer = Peer::reach(machine, peer, limit).await?;
+    let done = ping_reached(&peer, count, limit, json).await;
+    peer.close().await;
+    done
+}
+
+async fn ping_reached(peer: &Peer, count: u32, limit: Duration, json: bool) -> Outcome {
+    for seq in 1..=count {
+        let rtt = peer.client.ping(u64::from(seq), limit).await.map_err(|error| match error {
+            clankers_client::ClientError::Timeout(_) => {
+                CliError::new(ExitKind::Unreachable, format!("no answer to ping {seq} within {limit:?}"))
+            }
+            other => other.into(),
+        })?;
+        let micros = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+        let path = peer.client.connection().path();
+        if json {
+            output::json(&json!({"seq": seq, "rtt_us": micros, "path": path.word()}))?;
+        } else {
+            let way = match path {
+                Path::Direct(addr) => format!("direct {addr}"),
+                other => other.word().to_owned(),
+            };
+            let line = format!("seq={seq} rtt={:.3} ms {way}", rtt.as_secs_f64() * 1000.0);
+            output::lines([line.as_str()])?;
+        }
+    }
+    Ok(())
+}
+
+async fn remote_prompt(machine: &Machine, peer: &str, text: &str, args: &PromptArgs) -> Outcome {
+    let text = prompt::text(text)?;
+    let request = prompt::request(text, args, None)?;
+    let limit = args.timeout.map_or(DIAL_TIMEOUT, |limit| limit.min(DIAL_TIMEOUT));
+    let peer = Peer::reach(machine, peer, limit).await?;
+    let done = prompt::run(&peer.client, request, args.mode).await;
+    peer.close().await;
+    done.map_err(|error| error.about(machine))
+}

@@ -1,0 +1,160 @@
+//! `token`: who may do what.
+
+use std::{io::Read, path::Path, time::Duration};
+
+use clankers_client::Client;
+use clankers_node::store::Home;
+use clankers_protocol::{
+    limits::CHAIN_BYTES,
+    message::Ext,
+    request::tokens::{
+        Preset, TokenCreate, TokenCreated, TokenImport, TokenImported, TokenList, TokenListReply, TokenRecord,
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    args::TokenCommand,
+    error::{CliError, Outcome},
+    local::Machine,
+    output::{self, rfc3339},
+};
+
+/// Bytes of a token's text that are read: the limit, and room for white space around it.
+const TOKEN_READ_BYTES: u64 = 2 * CHAIN_BYTES as u64;
+
+pub(crate) async fn run(home: Home, command: TokenCommand, json: bool) -> Outcome {
+    // What can be wrong with the words is said before anything is opened.
+    let request = match command {
+        TokenCommand::Create { audience, read_only, reviewer, operator, root, tools, expire } => {
+            let presets = [
+                (read_only, Preset::ReadOnly),
+                (reviewer, Preset::Reviewer),
+                (operator, Preset::Operator),
+                (root, Preset::Root),
+            ];
+            let preset = presets.into_iter().find(|(given, _)| *given).map(|(_, preset)| preset);
+            Request::Create(create(audience, preset, tools, expire))
+        }
+        TokenCommand::Import { file } => Request::Import(read_token(&file)?),
+        TokenCommand::List => Request::List,
+    };
+    let machine = Machine::open(&home)?;
+    let local = machine.node_or_hall().await?;
+    let done = match request {
+        Request::Create(request) => print_created(&local.client, request, json).await,
+        Request::Import(token) => import(&local.client, token, json).await,
+        Request::List => list(&local.client, json).await,
+    };
+    local.close().await;
+    done
+}
+
+enum Request {
+    Create(TokenCreate),
+    Import(String),
+    List,
+}
+
+fn create(
+    audience: String,
+    preset: Option<Preset>,
+    tools: Option<Vec<String>>,
+    expire: Duration,
+) -> TokenCreate {
+    TokenCreate { leaf: None, audience, preset, tools, expire_secs: expire.as_secs(), ext: Ext::default() }
+}
+
+fn read_token(file: &Path) -> Result<String, CliError> {
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        std::io::stdin().take(TOKEN_READ_BYTES).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(TOKEN_READ_BYTES).read_to_string(&mut text))
+    };
+    read.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => CliError::new(
+            clankers_protocol::refusal::ExitKind::NotFound,
+            format!("there is no file {}", file.display()),
+        )
+        .hint("a token comes from a file or, with '-', from standard input; never as an argument"),
+        _ => CliError::usage(format!("cannot read a token from {}: {error}", file.display())),
+    })?;
+    let token = text.trim();
+    if token.is_empty() {
+        return Err(CliError::usage("there is no token in what was given"));
+    }
+    Ok(token.to_owned())
+}
+
+async fn print_created(client: &Client, request: TokenCreate, json: bool) -> Outcome {
+    let made: TokenCreated = client.ask(&request).await?;
+    for warning in &made.warnings {
+        anstream::eprintln!("! {warning}");
+    }
+    let record = &made.record;
+    if json {
+        return Ok(output::json(&json!({
+            "cid": record.cid,
+            "token": made.token,
+            "audience": record.audience,
+            "expires": rfc3339(record.expires),
+            "grants": record.grants,
+        }))?);
+    }
+    anstream::eprintln!("✓ for {}, until {}", record.audience, rfc3339(record.expires));
+    for grant in &record.grants {
+        anstream::eprintln!("  may {grant}");
+    }
+    anstream::eprintln!("  hand this over; the other side keeps it with 'clankers token import -'");
+    Ok(output::lines([made.token.as_str()])?)
+}
+
+async fn import(client: &Client, token: String, json: bool) -> Outcome {
+    let done: TokenImported = client.ask(&TokenImport { leaf: None, token, ext: Ext::default() }).await?;
+    if json {
+        return Ok(output::json(&value(&done.record))?);
+    }
+    let word = if done.known { "held already" } else { "kept" };
+    let line = format!("✓ {word}: rights on {}, until {}", done.record.subject, rfc3339(done.record.expires));
+    output::lines([line.as_str()])?;
+    for grant in &done.record.grants {
+        anstream::eprintln!("  may {grant}");
+    }
+    Ok(())
+}
+
+async fn list(client: &Client, json: bool) -> Outcome {
+    let reply: TokenListReply = client.ask(&TokenList { leaf: None, ext: Ext::default() }).await?;
+    if json {
+        return Ok(output::json(&Value::Array(reply.tokens.iter().map(value).collect()))?);
+    }
+    if reply.tokens.is_empty() {
+        anstream::eprintln!("no tokens issued or held");
+        return Ok(());
+    }
+    let rows: Vec<[String; 5]> = reply
+        .tokens
+        .iter()
+        .map(|token| {
+            let (way, other) =
+                if token.issued { ("issued to", token.audience) } else { ("held from", token.subject) };
+            let cid: String = token.cid.chars().take(16).collect();
+            [way.to_owned(), other.short(), rfc3339(token.expires), cid, token.grants.join("; ")]
+        })
+        .collect();
+    Ok(output::table(["", "NODE", "UNTIL", "CID", "MAY"], &rows)?)
+}
+
+fn value(token: &TokenRecord) -> Value {
+    json!({
+        "cid": token.cid,
+        "subject": token.subject,
+        "issuer": token.issuer,
+        "audience": token.audience,
+        "not_before": rfc3339(token.not_before),
+        "expires": rfc3339(token.expires),
+        "grants": token.grants,
+        "issued": token.issued,
+    })
+}

@@ -1,0 +1,175 @@
+//! This machine's node: the one that runs, or the same hall in this process for one command.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use clankers_client::{Client, Introduction, RunIdentity};
+use clankers_node::{
+    Hall, SOFTWARE,
+    daemon::{hall_config, relay_named},
+    mesh::{Bind, Connection, Mesh, MeshConfig, PeerAddress, Relay},
+    settings::Settings,
+    store::{self, Home, RunInfo, identity},
+};
+use clankers_protocol::{ALPN, NodeId, Timestamp, hello::PeerKind, refusal::ExitKind};
+use zeroize::Zeroizing;
+
+use crate::error::CliError;
+
+/// How long this machine's own node may take to answer (time).
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Fresh random bytes.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], CliError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| CliError::machine(format!("the system gives no random numbers: {e}")))?;
+    Ok(bytes)
+}
+
+/// A home, its key, and this run's own identity.
+pub(crate) struct Machine {
+    pub(crate) home: Home,
+    pub(crate) run: RunIdentity,
+    seed: Zeroizing<[u8; 32]>,
+}
+
+/// Whoever answers for this machine.
+pub(crate) struct Local {
+    pub(crate) client: Client,
+    /// The endpoint that reaches the running node.
+    mesh: Option<Mesh>,
+    /// The hall in this process, when no node runs.
+    hall: Option<Arc<Hall>>,
+}
+
+impl Machine {
+    /// Opens the home and its key, made at the first use.
+    pub(crate) fn open(home: &Home) -> Result<Self, CliError> {
+        let key = identity::load_or_create(home).map_err(CliError::machine)?;
+        let seed = Zeroizing::new(*key.expose());
+        let run = RunIdentity::new(*seed, random()?);
+        Ok(Self { home: home.clone(), run, seed })
+    }
+
+    /// The running node's note, if a node runs.
+    pub(crate) fn running(&self) -> Result<Option<RunInfo>, CliError> {
+        running(&self.home)
+    }
+
+    /// The running node, or an error that says how to start one.
+    pub(crate) async fn node(&self) -> Result<Local, CliError> {
+        match self.running()? {
+            Some(info) => self.reach(&info).await,
+            None => Err(no_node(&self.home)),
+        }
+    }
+
+    /// The running node, or the same hall in this process.
+    pub(crate) async fn node_or_hall(&self) -> Result<Local, CliError> {
+        match self.running()? {
+            Some(info) => self.reach(&info).await,
+            None => self.in_process().await,
+        }
+    }
+
+    async fn reach(&self, info: &RunInfo) -> Result<Local, CliError> {
+        if info.id != self.run.node() {
+            let error = CliError::machine("the running node has another key than this home's identity.key");
+            return Err(error.hint("the key file was changed under a running node: restart it"));
+        }
+        let mesh = Mesh::start(MeshConfig::dial_only(self.run.seed())).await.map_err(CliError::machine)?;
+        let addrs: Vec<SocketAddr> = info.addrs.iter().filter_map(|addr| addr.parse().ok()).collect();
+        let address = PeerAddress { id: info.id, addrs, relay: None };
+        let connection = match mesh.dial(&address, ALPN, LOCAL_TIMEOUT).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                mesh.close().await;
+                return Err(CliError::new(
+                    ExitKind::Unreachable,
+                    format!("this machine's node does not answer: {error}"),
+                )
+                .hint("look at it with 'clankers daemon logs', or stop it: 'clankers daemon stop'"));
+            }
+        };
+        let client = self.greet(connection, info.id, &[]).await?;
+        Ok(Local { client, mesh: Some(mesh), hall: None })
+    }
+
+    async fn in_process(&self) -> Result<Local, CliError> {
+        let settings = Settings::load(&self.home.settings()).map_err(CliError::machine)?;
+        let mut config =
+            hall_config(self.home.clone(), self.seed.clone(), settings).map_err(CliError::machine)?;
+        // Whoever runs this may read this machine's files anyway.
+        config.models.scripted_paths = true;
+        let hall = Hall::open(config).map_err(CliError::machine)?;
+        let (ours, halls) = Connection::memory_pair(self.run.id(), self.run.node());
+        hall.serve(halls);
+        let client = self.greet(ours, self.run.node(), &[]).await?;
+        Ok(Local { client, mesh: None, hall: Some(hall) })
+    }
+
+    /// Says Hello to `subject` with the chains that this run has there.
+    pub(crate) async fn greet(
+        &self,
+        connection: Connection,
+        subject: NodeId,
+        held: &[Vec<u8>],
+    ) -> Result<Client, CliError> {
+        let now = clankers_node::clock::now();
+        let chains = self.run.chains(subject, held, now, random()?)?;
+        Ok(Client::greet(connection, introduction(chains, now)?).await?)
+    }
+
+    /// An endpoint for other machines, with the relay of the settings.
+    pub(crate) async fn dialer(&self) -> Result<Mesh, CliError> {
+        let settings = Settings::load(&self.home.settings()).map_err(CliError::machine)?;
+        let info = self.running()?;
+        // A node that was started without a relay speaks for this machine.
+        let relay = match (&settings.network.relay, info) {
+            (Some(relay), _) => relay_named(Some(relay)),
+            (None, Some(info)) if info.relay.is_none() => Relay::Off,
+            (None, _) => relay_named(None),
+        };
+        let config =
+            MeshConfig { bind: Bind::Any { port: 0 }, relay, ..MeshConfig::dial_only(self.run.seed()) };
+        Mesh::start(config).await.map_err(CliError::machine)
+    }
+}
+
+fn introduction(chains: Vec<Vec<u8>>, now: Timestamp) -> Result<Introduction, CliError> {
+    Ok(Introduction {
+        software: SOFTWARE.to_owned(),
+        kind: PeerKind::Cli,
+        label: None,
+        boot_id: u64::from_le_bytes(random()?),
+        now,
+        chains,
+    })
+}
+
+/// The note of the node that runs in this home; a note that a killed node left is of nobody.
+pub(crate) fn running(home: &Home) -> Result<Option<RunInfo>, CliError> {
+    if store::holder(home).map_err(CliError::machine)?.is_none() {
+        return Ok(None);
+    }
+    RunInfo::read(home).map_err(CliError::machine)
+}
+
+/// No node runs, and one is needed.
+pub(crate) fn no_node(home: &Home) -> CliError {
+    CliError::new(ExitKind::Unreachable, format!("no node runs in {}", home.root().display()))
+        .hint("start one: clankers daemon start -d")
+}
+
+impl Local {
+    /// Says goodbye, and lets a hall in this process write what it has.
+    pub(crate) async fn close(self) {
+        self.client.close();
+        if let Some(mesh) = self.mesh {
+            mesh.close().await;
+        }
+        if let Some(hall) = self.hall {
+            hall.shut_down(Duration::from_secs(1)).await;
+        }
+    }
+}

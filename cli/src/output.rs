@@ -1,0 +1,74 @@
+//! What goes to standard output: data. Tables for people, JSON for programs.
+
+use std::io::{self, Write};
+
+use clankers_protocol::{Timestamp, text};
+
+/// Characters of one cell of a table.
+const CELL_CHARS: usize = 60;
+
+/// One JSON value and a newline, flushed.
+pub(crate) fn json(value: &serde_json::Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{value}")?;
+    out.flush()
+}
+
+/// Lines of text, flushed.
+pub(crate) fn lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
+}
+
+/// A table with a heading; cells may be a peer's words, and are cleaned.
+pub(crate) fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
+    let rows: Vec<[String; N]> =
+        rows.iter().map(|row| row.each_ref().map(|cell| text::line(cell, CELL_CHARS))).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain(heading.get(column).map(|h| h.len())).max().unwrap_or_default()
+    };
+    let line = |cells: [&str; N]| {
+        let padded: Vec<String> =
+            cells.iter().enumerate().map(|(at, cell)| format!("{cell:<width$}", width = width(at))).collect();
+        padded.join("  ").trim_end().to_owned()
+    };
+    let mut out = vec![line(heading)];
+    out.extend(rows.iter().map(|row| line(row.each_ref().map(String::as_str))));
+    lines(out.iter().map(String::as_str))
+}
+
+/// A time as RFC 3339, UTC, to the second.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .and_then(|time| time.round(jiff::Unit::Second))
+        .map_or_else(|_| "9999-12-31T23:59:59Z".to_owned(), |time| time.to_string())
+}
+
+/// A time as a person says it, such as "3m ago".
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> String {
+    let secs = now.since(at) / 1000;
+    match secs {
+        0..60 => format!("{secs}s ago"),
+        60..3600 => format!("{}m ago", secs / 60),
+        3600..86_400 => format!("{}h ago", secs / 3600),
+        _ => format!("{}d ago", secs / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(rfc3339(Timestamp(0)), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(Timestamp(1_800_000_000_000)), "2027-01-15T08:00:00Z");
+        assert_eq!(rfc3339(Timestamp(u64::MAX)), "9999-12-31T23:59:59Z");
+        assert_eq!(ago(Timestamp(0), Timestamp(7_200_000)), "2h ago");
+    }
+}

@@ -1,0 +1,118 @@
+//! Another node: who is meant, how it is reached, what may be done there.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clankers_client::Client;
+use clankers_node::mesh::{Mesh, PeerAddress, parse_ticket};
+use clankers_protocol::{
+    ALPN,
+    message::Ext,
+    request::peers::{PeerRecord, PeerResolve, PeerResolved},
+};
+
+use crate::{
+    error::CliError,
+    local::{Local, Machine},
+};
+
+/// How long a peer without a known address may take to be found on the local network (milliseconds).
+const FIND_MS: u64 = 3_000;
+/// How long a peer may take to be reached (time).
+pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A node that was reached: this machine's own, or another.
+pub(crate) struct Peer {
+    pub(crate) client: Client,
+    local: Option<Local>,
+    mesh: Option<Mesh>,
+}
+
+/// Whom a PEER argument means.
+enum Target {
+    /// This machine's own node.
+    Own,
+    /// Another one, with what is known of it.
+    Other(Box<PeerResolved>),
+}
+
+impl Peer {
+    /// Reaches the node that `peer` means: an id, a unique prefix, a label, a ticket, or `local`.
+    pub(crate) async fn reach(machine: &Machine, peer: &str, limit: Duration) -> Result<Self, CliError> {
+        match target(machine, peer, limit).await? {
+            Target::Own => {
+                let local = machine.node().await?;
+                Ok(Self { client: local.client.clone(), local: Some(local), mesh: None })
+            }
+            Target::Other(known) => {
+                let mesh = machine.dialer().await?;
+                match dial(machine, &mesh, &known, limit).await {
+                    Ok(client) => Ok(Self { client, local: None, mesh: Some(mesh) }),
+                    Err(error) => {
+                        mesh.close().await;
+                        Err(error)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(crate) async fn close(self) {
+        self.client.close();
+        if let Some(local) = self.local {
+            local.close().await;
+        }
+        if let Some(mesh) = self.mesh {
+            mesh.close().await;
+        }
+    }
+}
+
+async fn target(machine: &Machine, peer: &str, limit: Duration) -> Result<Target, CliError> {
+    let own = machine.run.node();
+    if peer == "local" || peer == own.to_string() || peer == own.did() {
+        return Ok(Target::Own);
+    }
+    let ticket = match parse_ticket(peer) {
+        Ok(ticket) if ticket.id == own => return Ok(Target::Own),
+        Ok(ticket) => Some(ticket),
+        // Only what looks like a ticket is judged as one.
+        Err(error) if peer.starts_with("endpoint") && peer.len() > 64 => return Err(CliError::usage(error)),
+        Err(_) => None,
+    };
+    let name = ticket.as_ref().map_or_else(|| peer.to_owned(), |ticket| ticket.id.to_string());
+    let wait_ms =
+        if ticket.is_some() { 0 } else { FIND_MS.min(u64::try_from(limit.as_millis()).unwrap_or(FIND_MS)) };
+    let local = machine.node_or_hall().await?;
+    let request = PeerResolve { leaf: None, peer: name, wait_ms, ext: Ext::default() };
+    let resolved: Result<PeerResolved, _> = local.client.ask(&request).await;
+    local.close().await;
+    let mut resolved = resolved?;
+    if resolved.peer.id == own {
+        return Ok(Target::Own);
+    }
+    if let Some(ticket) = ticket {
+        add_ticket(&mut resolved.peer, ticket);
+    }
+    Ok(Target::Other(Box::new(resolved)))
+}
+
+/// A ticket's addresses come first: it was made for this.
+fn add_ticket(peer: &mut PeerRecord, ticket: PeerAddress) {
+    let known = std::mem::take(&mut peer.addrs);
+    peer.addrs = ticket.addrs.iter().map(ToString::to_string).collect();
+    peer.addrs.extend(known);
+    peer.relay = ticket.relay.or(peer.relay.take());
+}
+
+async fn dial(
+    machine: &Machine,
+    mesh: &Mesh,
+    known: &PeerResolved,
+    limit: Duration,
+) -> Result<Client, CliError> {
+    let addrs: Vec<SocketAddr> = known.peer.addrs.iter().filter_map(|addr| addr.parse().ok()).collect();
+    let address = PeerAddress { id: known.peer.id, addrs, relay: known.peer.relay.clone() };
+    let connection = mesh.dial(&address, ALPN, limit).await.map_err(clankers_client::ClientError::from)?;
+    machine.greet(connection, known.peer.id, &known.chains).await
+}

@@ -1,0 +1,62 @@
+//! Where a model's events go: a bounded queue that a cancellation and a lost listener interrupt.
+
+use std::time::Duration;
+
+use clankers_protocol::conversation::ModelEvent;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::ModelError;
+
+pub(crate) struct Sink {
+    provider: &'static str,
+    events: mpsc::Sender<ModelEvent>,
+    cancel: CancellationToken,
+    sent: bool,
+}
+
+impl Sink {
+    pub(crate) fn new(
+        provider: &'static str,
+        events: mpsc::Sender<ModelEvent>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self { provider, events, cancel, sent: false }
+    }
+
+    /// Whether anything was forwarded: after that a failed call is not tried again.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.sent
+    }
+
+    /// Forwards one event, waiting while the queue is full.
+    pub(crate) async fn send(&mut self, event: ModelEvent) -> Result<(), ModelError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(ModelError::cancelled(self.provider)),
+            sent = self.events.send(event) => {
+                sent.map_err(|_| ModelError::cancelled(self.provider))?;
+                self.sent = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits for `work`, unless cancelled or nobody listens any more.
+    pub(crate) async fn unless_cancelled<T>(&self, work: impl Future<Output = T>) -> Result<T, ModelError> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(ModelError::cancelled(self.provider)),
+            () = self.events.closed() => Err(ModelError::cancelled(self.provider)),
+            done = work => Ok(done),
+        }
+    }
+
+    /// A pause; [`Duration::MAX`] is until cancelled.
+    pub(crate) async fn pause(&self, time: Duration) -> Result<(), ModelError> {
+        if time.is_zero() {
+            return Ok(());
+        }
+        self.unless_cancelled(tokio::time::sleep(time)).await
+    }
+}

@@ -1,0 +1,24 @@
+//! What every session of a node shares.
+
+use clankers_models::Registry;
+use clankers_store::Home;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::settings::Limits;
+
+/// Shared by all sessions.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where everything is kept.
+    pub(crate) home: Home,
+    /// Which models there are.
+    pub(crate) models: Registry,
+    /// What the node takes on.
+    pub(crate) limits: Limits,
+    /// Nothing new is begun.
+    pub(crate) draining: CancellationToken,
+    /// What runs is interrupted.
+    pub(crate) halt: CancellationToken,
+    /// All actors: who stops the node waits for them.
+    pub(crate) tasks: TaskTracker,
+}

@@ -1,0 +1,258 @@
+//! A hall with a network and a store: what `clankers daemon start` runs.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use clankers_mesh::{Bind, MDNS_PORT, Mdns, Mesh, MeshConfig, MeshError, Relay};
+use clankers_models::ModelSettings;
+use clankers_protocol::ALPN;
+use clankers_store::{
+    DiskError, Home, IdentityError, LockError, NodeLock, RunInfo, StoreError, identity, remember_port,
+    remembered_port,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    clock,
+    hall::{Hall, HallConfig, HallError},
+    settings::{Settings, SettingsError},
+    workspace,
+};
+
+/// What the command line said; it wins over the settings.
+#[derive(Debug, Default, Clone)]
+pub struct Overrides {
+    /// Address to listen on.
+    pub bind: Option<SocketAddr>,
+    /// `off`, `n0`, or a URL.
+    pub relay: Option<String>,
+    /// Advertise and listen on the local network.
+    pub mdns: Option<bool>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another node runs in this home.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The hall.
+    #[error(transparent)]
+    Hall(#[from] HallError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The network.
+    #[error(transparent)]
+    Mesh(#[from] MeshError),
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The directory where it was started is gone.
+    #[error("cannot see the directory where the node was started: {0}")]
+    Directory(std::io::Error),
+}
+
+/// A running node. Dropping it without [`Daemon::run`] closes nothing gracefully.
+#[derive(Debug)]
+pub struct Daemon {
+    hall: Arc<Hall>,
+    mesh: Arc<Mesh>,
+    home: Home,
+    _lock: NodeLock,
+}
+
+impl Daemon {
+    /// Starts the node of a home: when this returns, peers and the command line reach it.
+    ///
+    /// # Errors
+    /// [`StartError`] with what stands in the way; nothing is left running then.
+    pub async fn start(home: Home, overrides: Overrides) -> Result<Self, StartError> {
+        let lock = NodeLock::acquire(&home)?;
+        let settings = Settings::load(&home.settings())?;
+        let seed = Zeroizing::new(*identity::load_or_create(&home)?.expose());
+        let bind = bind(&overrides, &settings, remembered_port(&home));
+        let mesh_config = MeshConfig {
+            secret: seed.clone(),
+            relay: relay(&overrides, &settings),
+            mdns: mdns(&overrides, &settings, &bind.first),
+            bind: bind.first.clone(),
+            alpns: vec![ALPN.to_vec()],
+        };
+        let hall = Hall::open(hall_config(home.clone(), seed, settings)?)?;
+        hall.open_store()?;
+        let mesh = Arc::new(start_mesh(mesh_config, bind.instead).await?);
+        hall.connect(Arc::clone(&mesh));
+        let daemon = Self { hall, mesh, home, _lock: lock };
+        if let Err(error) = daemon.announce() {
+            daemon.mesh.close().await;
+            return Err(error.into());
+        }
+        Ok(daemon)
+    }
+
+    /// Writes where the node is found, and remembers its port.
+    fn announce(&self) -> Result<(), DiskError> {
+        self.run_info().write(&self.home)?;
+        let port = self.mesh.local_addrs().iter().find(|addr| addr.is_ipv4()).map(SocketAddr::port);
+        port.map_or(Ok(()), |port| remember_port(&self.home, port))
+    }
+
+    /// How the command line finds it.
+    #[must_use]
+    pub fn run_info(&self) -> RunInfo {
+        let text = |addrs: Vec<SocketAddr>| addrs.iter().map(ToString::to_string).collect();
+        RunInfo {
+            id: self.hall.id(),
+            pid: std::process::id(),
+            addrs: text(self.mesh.local_addrs()),
+            ticket: self.mesh.ticket(),
+            relay: self.mesh.relay_url(),
+            started: clock::now(),
+        }
+    }
+
+    /// Sessions on the disk.
+    pub async fn sessions(&self) -> u64 {
+        self.hall.sessions.count(&self.hall).await
+    }
+
+    /// Serves until `interrupted` or somebody who may asks it to stop; then drains, writes and closes.
+    pub async fn run(self, interrupted: impl Future<Output = &'static str>) {
+        tokio::pin!(interrupted);
+        let drain = loop {
+            tokio::select! {
+                connection = self.mesh.accept() => match connection {
+                    Some(connection) => self.hall.serve(connection),
+                    None => break Duration::ZERO,
+                },
+                signal = &mut interrupted => {
+                    tracing::info!(signal, "stopping");
+                    break crate::limits::DRAIN;
+                }
+                () = self.hall.stop_asked() => {
+                    break *self.hall.drain.lock().unwrap_or_else(PoisonError::into_inner);
+                }
+            }
+        };
+        self.hall.shut_down(drain).await;
+        self.mesh.close().await;
+        if let Err(error) = RunInfo::remove(&self.home) {
+            tracing::warn!(%error, "could not remove the note about this run");
+        }
+    }
+}
+
+/// The configuration of a hall in this home, started in the current directory.
+///
+/// # Errors
+/// [`StartError::Directory`] when that directory is gone.
+pub fn hall_config(
+    home: Home,
+    seed: Zeroizing<[u8; 32]>,
+    settings: Settings,
+) -> Result<HallConfig, StartError> {
+    let started_in = std::env::current_dir().map_err(StartError::Directory)?;
+    let user_home = std::env::var_os("HOME").map(PathBuf::from);
+    let workspace =
+        workspace::offered(settings.workspace.as_deref(), &started_in, user_home.as_deref(), home.root());
+    let models = model_settings(&settings);
+    Ok(HallConfig { home, seed, settings, models, workspace })
+}
+
+/// The environment's models, with what the settings say on top.
+#[must_use]
+pub fn model_settings(settings: &Settings) -> ModelSettings {
+    let mut models = ModelSettings::from_env();
+    if let Some(set) = &settings.models.openai {
+        let mut openai = models.openai.take().unwrap_or_default();
+        if let Some(base) = &set.api_base {
+            openai.api_base.clone_from(base);
+        }
+        openai.models.clone_from(&set.models);
+        models.openai = Some(openai);
+    }
+    if let Some(scripted) = &settings.models.scripted {
+        models.scripted = Some(scripted.path.clone());
+    }
+    models.default =
+        std::env::var("CLANKERS_MODEL").ok().filter(|m| !m.is_empty()).or(settings.model.clone());
+    models
+}
+
+/// Where to listen, and where instead when a remembered port is taken.
+struct Binds {
+    first: Bind,
+    instead: Option<Bind>,
+}
+
+fn bind(overrides: &Overrides, settings: &Settings, remembered: Option<u16>) -> Binds {
+    let Some(asked) = overrides.bind.or(settings.network.bind) else {
+        let port = remembered.unwrap_or(0);
+        return Binds { first: Bind::Any { port }, instead: (port != 0).then_some(Bind::Any { port: 0 }) };
+    };
+    let remembered = remembered.filter(|_| asked.port() == 0);
+    let at = |port: u16| Bind::Exact(vec![SocketAddr::new(asked.ip(), port)]);
+    match remembered {
+        Some(port) => Binds { first: at(port), instead: Some(at(0)) },
+        None => Binds { first: at(asked.port()), instead: None },
+    }
+}
+
+/// A port that somebody named must be had; one that was merely remembered is given up.
+async fn start_mesh(config: MeshConfig, instead: Option<Bind>) -> Result<Mesh, MeshError> {
+    let mut config = config;
+    let mut first = Mesh::start(config.clone()).await;
+    if let Err(MeshError::Mdns(error)) = &first {
+        tracing::warn!(%error, "no discovery on the local network");
+        config.mdns = None;
+        first = Mesh::start(config.clone()).await;
+    }
+    match (first, instead) {
+        (Err(MeshError::PortTaken(taken)), Some(bind)) => {
+            tracing::warn!(%taken, "the remembered port is taken; tickets with it no longer work here");
+            Mesh::start(MeshConfig { bind, ..config }).await
+        }
+        (started, _) => started,
+    }
+}
+
+fn relay(overrides: &Overrides, settings: &Settings) -> Relay {
+    relay_named(overrides.relay.as_deref().or(settings.network.relay.as_deref()))
+}
+
+/// A relay setting's meaning; n0's public relays when nothing is said.
+#[must_use]
+pub fn relay_named(name: Option<&str>) -> Relay {
+    match name.unwrap_or("n0") {
+        "off" => Relay::Off,
+        "n0" => Relay::N0,
+        url => Relay::Url(url.to_owned()),
+    }
+}
+
+fn mdns(overrides: &Overrides, settings: &Settings, bind: &Bind) -> Option<Mdns> {
+    overrides.mdns.or(settings.network.mdns).unwrap_or(true).then(|| Mdns {
+        port: settings.network.mdns_port.unwrap_or(MDNS_PORT),
+        loopback: bind.is_loopback(),
+        label: settings.label.clone(),
+        advertise: true,
+        browse: true,
+    })
+}
+
+/// Where the default home is: `~/.clankers`.
+#[must_use]
+pub fn default_home() -> Option<PathBuf> {
+    std::env::var_os("HOME").filter(|home| !home.is_empty()).map(|home| Path::new(&home).join(".clankers"))
+}

@@ -1,0 +1,30 @@
+//! The hall of a clankers node: the daemon, the door, sessions, services.
+//!
+//! A request's way through it, one file for each step: [`connection`] judges Hello and reads the request,
+//! [`service`] has one file for each family, each asks the [`door`], and what is to be done with a session is
+//! done by its one writer, the actor in [`session`]. [`daemon`] is a hall with a network and a store; a command
+//! line without a node opens the same [`Hall`] in its own process.
+
+pub mod clock;
+mod connection;
+mod context;
+pub mod daemon;
+mod denials;
+mod door;
+pub mod hall;
+pub mod limits;
+pub mod nearest;
+mod service;
+mod session;
+mod sessions;
+pub mod settings;
+mod system_prompt;
+pub mod workspace;
+
+/// The way to the network, for whoever dials.
+pub use clankers_mesh as mesh;
+/// The models' settings, for whoever starts a hall.
+pub use clankers_models as models;
+/// The home and what is in it, for whoever starts or finds a node.
+pub use clankers_store as store;
+pub use hall::{Hall, HallConfig, HallError, SOFTWARE};

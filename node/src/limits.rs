@@ -1,0 +1,48 @@
+//! Every bound of the hall, with its unit.
+
+use std::time::Duration;
+
+/// Recent frames kept in memory for each loaded session (bytes).
+pub const RING_BYTES: usize = 2 * 1024 * 1024;
+/// Frames handed to one subscriber at a time (count).
+pub const READ_FRAMES: usize = 256;
+/// Durable events read from a log at a time (bytes of their lines).
+pub const CATCH_UP_BYTES: usize = 512 * 1024;
+/// Durable events read from a log at a time (count).
+pub const CATCH_UP_EVENTS: usize = 256;
+/// Requests waiting at one session's actor (count).
+pub const ACTOR_QUEUE: usize = 64;
+/// Events of a model or of tools waiting at one session's actor (count).
+pub const EFFECT_QUEUE: usize = 256;
+/// A prompt's text kept as the session's title (characters).
+pub const TITLE_CHARS: usize = 60;
+/// Tool calls of one session that run at a time (count).
+pub const PARALLEL_TOOLS: usize = 8;
+/// How long a first frame may take to arrive on a stream (time).
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Refusals for want of authority per minute and peer, before requests are refused unread (count).
+pub const DENIALS_PER_MINUTE: u32 = 60;
+/// Peers whose refusals are counted at a time (count).
+pub const DENIAL_PEERS: usize = 4096;
+/// Connections served at a time (count).
+pub const CONNECTIONS: usize = 1024;
+/// How long `daemon stop` lets running turns end (time).
+pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long closing the endpoint may take (time).
+pub const CLOSE: Duration = Duration::from_secs(2);
+/// A run link: the delegation to one run of a command line (time).
+pub const RUN_LINK: Duration = Duration::from_secs(600);
+/// How long `PeerResolve` may wait for a peer to be found (time).
+pub const RESOLVE_WAIT: Duration = Duration::from_secs(10);
+/// How long a command waits for a store that another command holds (time).
+pub const STORE_WAIT: Duration = Duration::from_secs(5);
+/// An idle session without a subscriber is unloaded after this (time).
+pub const SESSION_IDLE: Duration = Duration::from_secs(300);
+/// How long interrupted turns have to write their end (time).
+pub const HALT: Duration = Duration::from_secs(3);
+/// How long listeners have to receive the last events before the goodbye (time).
+pub const GOODBYE: Duration = Duration::from_millis(50);
+/// The nearest name is offered when it differs in at most this many letters (count).
+pub const TYPO_LETTERS: usize = 2;
+/// Locks that prompts with the same id share (count).
+pub const PROMPT_LOCKS: usize = 64;

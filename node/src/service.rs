@@ -1,0 +1,142 @@
+//! Services: one file for each family of requests. A request comes here with its caller, passes the door, and is
+//! answered on its own stream. No service calls another one's insides.
+
+mod admin;
+mod node;
+mod peers;
+mod prompt;
+mod session;
+mod tokens;
+
+use clankers_mesh::{Connection, FrameReader, FrameWriter};
+use clankers_protocol::{
+    Message,
+    frame::Frame,
+    hello::{Present, Presented},
+    kind::Kind,
+    message::{Ext, MessageError},
+    refusal::{Refusal, RefusalCode},
+    request::{
+        admin::Admin,
+        node::{Info, Ping},
+        peers::{PeerEdit, PeerList, PeerResolve},
+        prompt::{Prompt, PromptCancel},
+        session::{SessionCreate, SessionKill, SessionList},
+        tokens::{TokenCreate, TokenImport, TokenList},
+    },
+};
+
+use crate::door::Caller;
+
+/// What a service answers.
+pub(crate) type Answer<T> = Result<T, Box<Refusal>>;
+
+/// Answers the request in `frame`. When the stream breaks there is nobody to tell.
+pub(crate) async fn answer(
+    caller: &Caller,
+    connection: &Connection,
+    frame: Frame,
+    reader: FrameReader,
+    mut writer: FrameWriter,
+) {
+    if frame.kind != Kind::PING && caller.too_many_denials() {
+        let refusal = caller
+            .refuse(RefusalCode::RateLimited, "too many refused requests lately")
+            .hint("wait a minute, and ask the node's owner for a token");
+        let _sent = writer.send(&refusal).await;
+        let _finished = writer.finish();
+        return;
+    }
+    match frame.kind {
+        Kind::PING => reply(caller, &frame, &mut writer, |ping: Ping| async { node::ping(ping) }).await,
+        Kind::PRESENT => {
+            reply(caller, &frame, &mut writer, |present: Present| async move {
+                present_chains(caller, connection, &present)
+            })
+            .await;
+        }
+        Kind::INFO => reply(caller, &frame, &mut writer, |info: Info| node::info(caller, info)).await,
+        Kind::SESSION_LIST => {
+            reply(caller, &frame, &mut writer, |list: SessionList| session::list(caller, list)).await;
+        }
+        Kind::SESSION_CREATE => {
+            reply(caller, &frame, &mut writer, |create: SessionCreate| session::create(caller, create)).await;
+        }
+        Kind::SESSION_KILL => {
+            reply(caller, &frame, &mut writer, |kill: SessionKill| session::kill(caller, kill)).await;
+        }
+        Kind::PROMPT_CANCEL => {
+            reply(caller, &frame, &mut writer, |cancel: PromptCancel| prompt::cancel(caller, cancel)).await;
+        }
+        Kind::PEER_LIST => {
+            reply(caller, &frame, &mut writer, |list: PeerList| peers::list(caller, list)).await;
+        }
+        Kind::PEER_RESOLVE => {
+            reply(caller, &frame, &mut writer, |resolve: PeerResolve| peers::resolve(caller, resolve)).await;
+        }
+        Kind::PEER_EDIT => {
+            reply(caller, &frame, &mut writer, |edit: PeerEdit| peers::edit(caller, edit)).await;
+        }
+        Kind::TOKEN_CREATE => {
+            reply(caller, &frame, &mut writer, |create: TokenCreate| tokens::create(caller, create)).await;
+        }
+        Kind::TOKEN_IMPORT => {
+            reply(caller, &frame, &mut writer, |import: TokenImport| tokens::import(caller, import)).await;
+        }
+        Kind::TOKEN_LIST => {
+            reply(caller, &frame, &mut writer, |list: TokenList| tokens::list(caller, list)).await;
+        }
+        Kind::ADMIN => reply(caller, &frame, &mut writer, |admin: Admin| admin::run(caller, admin)).await,
+        Kind::PROMPT => match decode::<Prompt>(caller, &frame) {
+            Ok(asked) => prompt::run(caller, asked, reader, &mut writer).await,
+            Err(refusal) => refuse(&mut writer, &refusal).await,
+        },
+        kind => {
+            let words = format!("this node does not know requests of kind {kind}");
+            refuse(&mut writer, &caller.refuse(RefusalCode::Unsupported, &words)).await;
+        }
+    }
+}
+
+/// Decodes, asks the service, sends its answer.
+async fn reply<Q: Message, A: Message, F: Future<Output = Answer<A>>>(
+    caller: &Caller,
+    frame: &Frame,
+    writer: &mut FrameWriter,
+    service: impl FnOnce(Q) -> F,
+) {
+    let answer = match decode::<Q>(caller, frame) {
+        Ok(request) => service(request).await,
+        Err(refusal) => Err(refusal),
+    };
+    match answer {
+        Ok(answer) => {
+            let _sent = writer.send(&answer).await;
+            let _finished = writer.finish();
+        }
+        Err(refusal) => refuse(writer, &refusal).await,
+    }
+}
+
+pub(crate) async fn refuse(writer: &mut FrameWriter, refusal: &Refusal) {
+    let _sent = writer.send(refusal).await;
+    let _finished = writer.finish();
+}
+
+fn decode<Q: Message>(caller: &Caller, frame: &Frame) -> Answer<Q> {
+    Q::decode(&frame.body).map_err(|error| {
+        let code = match error {
+            MessageError::Limit { .. } => RefusalCode::TooLarge,
+            _ => RefusalCode::Malformed,
+        };
+        Box::new(caller.refuse(code, &error.to_string()))
+    })
+}
+
+fn present_chains(caller: &Caller, connection: &Connection, present: &Present) -> Answer<Presented> {
+    let chains = caller.show(&present.chains);
+    if caller.is_known() {
+        connection.admit();
+    }
+    Ok(Presented { chains, ext: Ext::default() })
+}

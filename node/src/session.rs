@@ -1,0 +1,234 @@
+//! A session: one log, one writer, any number of listeners.
+//!
+//! - [`actor`]: the one writer: takes prompts, writes them down, runs them one after the other
+//! - [`turn`]: runs one prompt: the agent's machine in, models and tools out
+//! - [`direct`]: runs a tool that the prompter named, without a model
+//! - [`runner`]: one tool call, judged by the prompter's chain, then run
+//! - [`feed`]: fan-out; [`subscription`]: one listener's place in it
+//! - [`prompts`]: which event belongs to which prompt
+
+pub(crate) mod actor;
+mod direct;
+pub(crate) mod feed;
+pub(crate) mod prompts;
+mod runner;
+pub(crate) mod subscription;
+mod turn;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use clankers_agent::rebuild;
+use clankers_auth::Held;
+use clankers_models::Model;
+use clankers_protocol::{
+    CidDigest, NodeId, PromptId, SessionId, Timestamp,
+    conversation::Message,
+    event::{Durable, Event, Outcome, SettledEvent},
+    request::prompt::PromptLimits,
+};
+use clankers_store::{LogError, LogReader, NewSession, SessionLog};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use self::{actor::Actor, feed::Feed, prompts::Prompts, subscription::Start};
+use crate::{clock, context::Context, limits::ACTOR_QUEUE};
+
+/// A prompt that was allowed and is to run.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) prompt_id: PromptId,
+    pub(crate) principal: NodeId,
+    pub(crate) leaf: Option<CidDigest>,
+    pub(crate) text: String,
+    pub(crate) model: Model,
+    pub(crate) limits: PromptLimits,
+    /// The prompter's chain: every tool call is judged by it.
+    pub(crate) held: Held,
+}
+
+/// A prompt that was written down, or had been before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Submitted {
+    pub(crate) prompt_seq: u64,
+    pub(crate) duplicate: bool,
+    /// Where its events begin.
+    pub(crate) start: Start,
+}
+
+/// Why a prompt is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    /// Too many wait already.
+    #[error("{0} prompts wait in this session already; wait, or use another session")]
+    Full(usize),
+    /// The node stops.
+    #[error("the node is stopping")]
+    Stopping,
+    /// The log cannot be written.
+    #[error("{0}")]
+    Log(#[from] LogError),
+}
+
+/// What a session's actor is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Run this.
+    Submit(Box<Job>, oneshot::Sender<Result<Submitted, SubmitError>>),
+    /// Cancel this prompt, or the running one; answers whether there was one.
+    Cancel(Option<PromptId>, oneshot::Sender<bool>),
+    /// Cancel everything and end.
+    Close,
+}
+
+/// What a session is doing, for listings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Status {
+    pub(crate) running: bool,
+    pub(crate) queued: usize,
+    pub(crate) model: String,
+}
+
+/// A loaded session, as everybody but its actor sees it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) cwd: String,
+    reader: LogReader,
+    feed: Feed,
+    prompts: Mutex<Prompts>,
+    status: Mutex<Status>,
+    commands: mpsc::Sender<Command>,
+    /// Cancelled when the actor has ended and the log is closed.
+    pub(crate) ended: CancellationToken,
+    /// Ask an idle actor to end.
+    unload: CancellationToken,
+}
+
+impl Session {
+    /// Makes a session and starts its actor. Blocks on the disk.
+    pub(crate) fn create(context: &Arc<Context>, new: &NewSession) -> Result<Arc<Self>, LogError> {
+        let log = SessionLog::create(&context.home, new, clock::now())?;
+        Ok(Self::run(context, log, Prompts::default(), Vec::new()))
+    }
+
+    /// Loads a session, closes what a crash left open, and starts its actor. Blocks on the disk.
+    pub(crate) fn load(context: &Arc<Context>, id: SessionId) -> Result<Arc<Self>, LogError> {
+        let mut events = Vec::new();
+        let mut prompts = Prompts::default();
+        let mut log = SessionLog::open_with(&context.home, id, clock::now(), |durable: Durable| {
+            prompts.replay(&durable);
+            events.push(durable.event);
+        })?;
+        let closing = closing_events(&events, &prompts);
+        if !closing.is_empty() {
+            for durable in log.append(&closing, clock::now())? {
+                prompts.replay(&durable);
+                events.push(durable.event);
+            }
+        }
+        let transcript = rebuild(&events).messages;
+        Ok(Self::run(context, log, prompts, transcript))
+    }
+
+    fn run(context: &Arc<Context>, log: SessionLog, prompts: Prompts, transcript: Vec<Message>) -> Arc<Self> {
+        let reader = log.reader();
+        let header = reader.header().clone();
+        let (commands, inbox) = mpsc::channel(ACTOR_QUEUE);
+        let session = Arc::new(Self {
+            id: header.session,
+            cwd: header.cwd,
+            feed: Feed::new(reader.head_seq() + 1),
+            reader,
+            prompts: Mutex::new(prompts),
+            status: Mutex::new(Status { model: header.model, ..Status::default() }),
+            commands,
+            ended: CancellationToken::new(),
+            unload: CancellationToken::new(),
+        });
+        let actor = Actor::new(Arc::clone(context), Arc::clone(&session), log, transcript, inbox);
+        context.tasks.spawn(actor.run());
+        session
+    }
+
+    /// Asks the actor to run a prompt; answered when it is on the disk.
+    pub(crate) async fn submit(&self, job: Job) -> Result<Submitted, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.commands.send(Command::Submit(Box::new(job), reply)).await;
+        sent.map_err(|_| SubmitError::Stopping)?;
+        answer.await.unwrap_or(Err(SubmitError::Stopping))
+    }
+
+    /// Cancels a prompt, or the running one; says whether there was one.
+    pub(crate) async fn cancel(&self, prompt_id: Option<PromptId>) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Cancel(prompt_id, reply)).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// What it is doing.
+    pub(crate) fn status(&self) -> Status {
+        self.lock_status().clone()
+    }
+
+    /// Seq of its last durable event.
+    pub(crate) fn head_seq(&self) -> u64 {
+        self.feed.end().1 - 1
+    }
+
+    /// Who listens.
+    pub(crate) fn listeners(&self) -> usize {
+        self.feed.subscribers()
+    }
+
+    /// Whether its actor has ended: it is to be loaded anew.
+    pub(crate) fn is_over(&self) -> bool {
+        self.commands.is_closed()
+    }
+
+    /// Whether nothing runs, waits or listens.
+    pub(crate) fn is_idle(&self) -> bool {
+        let status = self.lock_status();
+        !status.running && status.queued == 0 && self.listeners() == 0
+    }
+
+    /// Asks an idle actor to end, to make room.
+    pub(crate) fn unload(&self) {
+        self.unload.cancel();
+    }
+
+    /// Cancels everything and ends the actor.
+    pub(crate) async fn close(&self) {
+        // An actor that is gone has closed already.
+        let _gone = self.commands.send(Command::Close).await;
+    }
+
+    fn lock_status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_prompts(&self) -> MutexGuard<'_, Prompts> {
+        self.prompts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What closes the prompts and calls that a crash left open: results that say that nobody knows, and an end
+/// for each prompt. Nothing of them is run again.
+fn closing_events(events: &[Event], prompts: &Prompts) -> Vec<Event> {
+    let lost = rebuild(events).lost.into_iter().map(Event::ToolResult);
+    let settle = prompts.unsettled().map(|entry| Event::Settled(interrupted(entry.prompt_id.clone())));
+    lost.chain(settle).collect()
+}
+
+fn interrupted(prompt_id: PromptId) -> SettledEvent {
+    SettledEvent {
+        prompt_id,
+        outcome: Outcome::Interrupted,
+        reason: Some("the node stopped while this prompt was open; what it did until then was done".into()),
+        usage: clankers_protocol::conversation::Usage::default(),
+        cost: None,
+    }
+}
+
+/// When an event happened, for whoever makes a log entry.
+pub(crate) fn stamp() -> Timestamp {
+    clock::now()
+}

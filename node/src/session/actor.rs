@@ -1,0 +1,268 @@
+//! The one writer of a session: takes prompts, writes them down, runs them one after the other.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use clankers_protocol::{
+    NodeId, PromptId,
+    conversation::Message,
+    event::{Delta, DeltaKind, Durable, Event, Outcome, PromptEvent, SettledEvent, StreamItem},
+    frame,
+    limits::FRAME_BYTES,
+    message::Message as _,
+    refusal::{Refusal, RefusalCode},
+};
+use clankers_store::{LogError, SessionLog};
+use clankers_tools::Tools;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use super::{Command, Job, Session, SubmitError, Submitted, interrupted, stamp, subscription::Start};
+use crate::{context::Context, limits::SESSION_IDLE};
+
+/// A prompt that waits for its turn.
+pub(super) struct Waiting {
+    pub(super) seq: u64,
+    pub(super) job: Job,
+}
+
+/// A session's actor. It ends when the node stops, when nothing happens for a while, and when its log fails.
+pub(crate) struct Actor {
+    pub(super) context: Arc<Context>,
+    pub(super) session: Arc<Session>,
+    log: Arc<Mutex<SessionLog>>,
+    queue: VecDeque<Waiting>,
+    pub(super) transcript: Vec<Message>,
+    /// Opened at the first use, kept for what it remembers.
+    pub(super) tools: Option<Arc<Tools>>,
+    inbox: mpsc::Receiver<Command>,
+    /// Somebody killed the session.
+    closing: bool,
+}
+
+/// A command that came while a prompt runs, as far as that prompt is concerned.
+pub(super) enum Aside {
+    /// It was for others.
+    Handled,
+    /// The running prompt is to be cancelled.
+    CancelRunning,
+}
+
+impl Actor {
+    pub(super) fn new(
+        context: Arc<Context>,
+        session: Arc<Session>,
+        log: SessionLog,
+        transcript: Vec<Message>,
+        inbox: mpsc::Receiver<Command>,
+    ) -> Self {
+        let log = Arc::new(Mutex::new(log));
+        Self { context, session, log, queue: VecDeque::new(), transcript, tools: None, inbox, closing: false }
+    }
+
+    /// Runs until it ends; what is open then is closed in the log as far as the log can be written.
+    pub(crate) async fn run(mut self) {
+        if let Err(error) = self.serve().await {
+            tracing::error!(session = %self.session.id.short(), %error, "the session's log failed");
+            self.fail_all(&error);
+        }
+        self.inbox.close();
+        let session = Arc::clone(&self.session);
+        // The log's lock goes with the actor; then the session can be loaded anew.
+        drop(self);
+        session.ended.cancel();
+    }
+
+    async fn serve(&mut self) -> Result<(), LogError> {
+        loop {
+            if self.context.draining.is_cancelled() {
+                return self.settle_waiting(Outcome::Interrupted).await;
+            }
+            if self.closing {
+                return self.settle_waiting(Outcome::Cancelled).await;
+            }
+            if let Some(next) = self.queue.pop_front() {
+                self.run_prompt(next).await?;
+                continue;
+            }
+            let (draining, unload) = (self.context.draining.clone(), self.session.unload.clone());
+            let command = tokio::select! {
+                command = timeout(SESSION_IDLE, self.inbox.recv()) => command,
+                () = draining.cancelled() => continue,
+                () = unload.cancelled() => return Ok(()),
+            };
+            match command {
+                Ok(Some(command)) => {
+                    self.take(command, None).await?;
+                }
+                Ok(None) => return Ok(()),
+                Err(_) => {
+                    // Idle: whoever asks next loads the session anew. What is in the inbox already is served.
+                    self.inbox.close();
+                    while let Ok(command) = self.inbox.try_recv() {
+                        self.take(command, None).await?;
+                    }
+                    if self.queue.is_empty() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn run_prompt(&mut self, next: Waiting) -> Result<(), LogError> {
+        let first = self.session.head_seq() + 1;
+        self.session.lock_prompts().start(next.seq, first);
+        self.status(|status| {
+            status.running = true;
+            status.model = next.job.model.full_name().to_owned();
+        });
+        let (seq, prompt_id) = (next.seq, next.job.prompt_id.clone());
+        let settled = match clankers_tools::ToolCall::from_words(&next.job.text) {
+            Some(call) => self.run_direct(next, call).await,
+            None => self.run_turn(next).await,
+        };
+        let settled = settled?;
+        debug_assert_eq!(settled.prompt_id, prompt_id);
+        self.append(seq, vec![Event::Settled(settled)]).await?;
+        self.status(|status| status.running = false);
+        Ok(())
+    }
+
+    /// Handles one command; `running` is the prompt that runs, with its id.
+    pub(super) async fn take(
+        &mut self,
+        command: Command,
+        running: Option<(NodeId, &PromptId)>,
+    ) -> Result<Aside, LogError> {
+        match command {
+            Command::Submit(job, reply) => {
+                self.accept(*job, reply).await;
+                Ok(Aside::Handled)
+            }
+            Command::Close => {
+                self.closing = true;
+                Ok(if running.is_some() { Aside::CancelRunning } else { Aside::Handled })
+            }
+            Command::Cancel(wanted, reply) => {
+                let hit = running.is_some_and(|(_, id)| wanted.as_ref().is_none_or(|w| w == id));
+                if hit {
+                    let _gone = reply.send(true);
+                    return Ok(Aside::CancelRunning);
+                }
+                let place = self.queue.iter().position(|w| wanted.as_ref() == Some(&w.job.prompt_id));
+                let waiting = place.and_then(|at| self.queue.remove(at));
+                let _gone = reply.send(waiting.is_some());
+                if let Some(waiting) = waiting {
+                    let settled = SettledEvent {
+                        outcome: Outcome::Cancelled,
+                        reason: Some("cancelled before its turn came".into()),
+                        ..interrupted(waiting.job.prompt_id)
+                    };
+                    self.append(waiting.seq, vec![Event::Settled(settled)]).await?;
+                    self.status(|_| ());
+                }
+                Ok(Aside::Handled)
+            }
+        }
+    }
+
+    /// Writes a prompt down and queues it, unless it was sent before.
+    async fn accept(&mut self, job: Job, reply: oneshot::Sender<Result<Submitted, SubmitError>>) {
+        let answer = self.write_down(job).await;
+        let _gone = reply.send(answer);
+    }
+
+    async fn write_down(&mut self, job: Job) -> Result<Submitted, SubmitError> {
+        let known = self.session.lock_prompts().find(job.principal, &job.prompt_id).cloned();
+        if let Some(entry) = known {
+            let (index, next_seq) = self.session.feed.end();
+            let seq = entry.started.unwrap_or(next_seq);
+            let start = Start { seq, log_until: next_seq, index };
+            return Ok(Submitted { prompt_seq: entry.seq, duplicate: true, start });
+        }
+        if self.context.draining.is_cancelled() || self.closing {
+            return Err(SubmitError::Stopping);
+        }
+        if self.queue.len() >= self.context.limits.max_queue {
+            return Err(SubmitError::Full(self.queue.len()));
+        }
+        let event = Event::Prompt(PromptEvent {
+            prompt_id: job.prompt_id.clone(),
+            principal: job.principal,
+            leaf: job.leaf,
+            text: job.text.clone(),
+            model: job.model.full_name().to_owned(),
+        });
+        // A prompt's own event is nobody's stream: it is tagged with no prompt.
+        let durables = self.append(0, vec![event]).await?;
+        let seq = durables.first().map_or(0, |durable| durable.seq);
+        self.session.lock_prompts().accept(job.principal, job.prompt_id.clone(), seq);
+        let (index, next_seq) = self.session.feed.end();
+        self.queue.push_back(Waiting { seq, job });
+        self.status(|_| ());
+        let start = Start { seq: next_seq, log_until: next_seq, index };
+        Ok(Submitted { prompt_seq: seq, duplicate: false, start })
+    }
+
+    /// Appends, then announces: nobody hears of an event that is not on the disk.
+    pub(super) async fn append(
+        &mut self,
+        prompt_seq: u64,
+        events: Vec<Event>,
+    ) -> Result<Vec<Durable>, LogError> {
+        let log = Arc::clone(&self.log);
+        let write = move || log.lock().unwrap_or_else(PoisonError::into_inner).append(&events, stamp());
+        let written = tokio::task::spawn_blocking(write).await;
+        let durables = match written {
+            Ok(durables) => durables?,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        if let Some(settled) = durables.iter().find(|d| matches!(d.event, Event::Settled(_))) {
+            self.session.lock_prompts().settle(prompt_seq, settled.seq);
+        }
+        self.session.feed.publish(durables.iter().map(|d| (prompt_seq, StreamItem::Durable(d.clone()))));
+        Ok(durables)
+    }
+
+    /// Announces live pieces.
+    pub(super) fn announce(&self, prompt_seq: u64, kind: DeltaKind, delta: Delta) {
+        self.session.feed.publish([(prompt_seq, StreamItem::Live(kind, delta))]);
+    }
+
+    /// The next command. Cancel-safe.
+    pub(super) async fn command(&mut self) -> Option<Command> {
+        self.inbox.recv().await
+    }
+
+    fn status(&self, change: impl FnOnce(&mut super::Status)) {
+        let mut status = self.session.lock_status();
+        change(&mut status);
+        status.queued = self.queue.len();
+    }
+
+    /// The node stops, or the session was killed: what waits is closed.
+    async fn settle_waiting(&mut self, outcome: Outcome) -> Result<(), LogError> {
+        while let Some(waiting) = self.queue.pop_front() {
+            let settled = SettledEvent { outcome, ..interrupted(waiting.job.prompt_id) };
+            self.append(waiting.seq, vec![Event::Settled(settled)]).await?;
+        }
+        Ok(())
+    }
+
+    /// The log cannot be written: whoever waits for an open prompt is told, and the next load closes them.
+    fn fail_all(&mut self, error: &LogError) {
+        let open: Vec<(u64, NodeId)> =
+            self.session.lock_prompts().unsettled().map(|entry| (entry.seq, entry.principal)).collect();
+        for (seq, principal) in open {
+            let refusal = Refusal::new(RefusalCode::NodeTrouble, &error.to_string(), principal);
+            let Ok(frame) = frame::encode(Refusal::KIND, &refusal.encode(), FRAME_BYTES) else { continue };
+            self.session.feed.publish_last(seq, frame);
+        }
+        self.status(|status| status.running = false);
+    }
+}

@@ -1,0 +1,252 @@
+//! The settings: one TOML file in the home, every key optional, unknown keys refused with the nearest name.
+//!
+//! `docs/settings.md` documents each key; a test holds the two together.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// All settings. What is not set has a default.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What this node calls itself; shown to others as a claim.
+    pub label: Option<String>,
+    /// Directory that sessions of peers work in; the directory where the node was started when not set.
+    pub workspace: Option<PathBuf>,
+    /// The default model, as `provider/name`.
+    pub model: Option<String>,
+    /// The node's network.
+    pub network: Network,
+    /// Model providers.
+    pub models: Models,
+    /// What the node takes on.
+    pub limits: Limits,
+}
+
+/// `[network]`
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// Address to listen on; the remembered port on all interfaces when not set.
+    pub bind: Option<SocketAddr>,
+    /// `off`, `n0`, or the URL of a relay.
+    pub relay: Option<String>,
+    /// Advertise on and listen to the local network.
+    pub mdns: Option<bool>,
+    /// UDP port of mDNS; 5353 when not set. Another port keeps a test or a demo to itself.
+    pub mdns_port: Option<u16>,
+}
+
+/// `[models]`
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Models {
+    /// `[models.openai]`: any server that speaks OpenAI's chat completions.
+    pub openai: Option<OpenAi>,
+    /// `[models.scripted]`: a deterministic model read from a file.
+    pub scripted: Option<Scripted>,
+}
+
+/// `[models.openai]`
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OpenAi {
+    /// Base URL of the API, such as `http://127.0.0.1:11434/v1`.
+    pub api_base: Option<String>,
+    /// Models that peers may ask for by name.
+    pub models: Vec<String>,
+}
+
+/// `[models.scripted]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scripted {
+    /// The script.
+    pub path: PathBuf,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Sessions loaded at a time.
+    pub max_sessions: usize,
+    /// Prompts waiting in one session.
+    pub max_queue: usize,
+    /// Model calls in one prompt.
+    pub max_turns: u32,
+    /// Seconds that one prompt may take.
+    pub prompt_timeout_secs: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_sessions: 1000, max_queue: 100, max_turns: 200, prompt_timeout_secs: 24 * 3600 }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read the settings {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A key that does not exist.
+    #[error("{path}: unknown setting '{key}'{}", nearest.as_ref().map(|n| format!("; did you mean '{n}'?")).unwrap_or_default())]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The key as it stands there.
+        key: String,
+        /// The nearest name that exists.
+        nearest: Option<String>,
+    },
+    /// Not TOML, or a value of the wrong type.
+    #[error("{path}{}: {message}", line.map(|l| format!(", line {l}")).unwrap_or_default())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: Option<usize>,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Settings {
+    /// Reads the settings; a file that is not there means all defaults.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when the file cannot be read, is no TOML, or has a key or value that makes no sense.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(source) => return Err(SettingsError::Read { path: path.into(), source }),
+        };
+        Self::parse(&text, path)
+    }
+
+    /// Reads settings from text; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, SettingsError> {
+        let settings: Self = toml::from_str(text).map_err(|error| explain(text, path, &error))?;
+        settings.check().map_err(|message| SettingsError::Broken {
+            path: path.into(),
+            line: None,
+            message,
+        })?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(label) = &self.label {
+            clankers_protocol::hello::check_label(label).map_err(|e| format!("label: {e}"))?;
+        }
+        if let Some(relay) = &self.network.relay {
+            check_relay(relay)?;
+        }
+        if self.workspace.as_ref().is_some_and(|w| !w.is_absolute()) {
+            return Err("workspace: write an absolute path".into());
+        }
+        let limits = &self.limits;
+        for (name, value) in [
+            ("limits.max_sessions", limits.max_sessions),
+            ("limits.max_queue", limits.max_queue),
+            ("limits.max_turns", limits.max_turns as usize),
+            ("limits.prompt_timeout_secs", usize::try_from(limits.prompt_timeout_secs).unwrap_or(usize::MAX)),
+        ] {
+            if value == 0 {
+                return Err(format!("{name}: 0 would refuse everything; leave it out for the default"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks the value of a relay setting or flag.
+///
+/// # Errors
+/// A message that says what is allowed.
+pub fn check_relay(relay: &str) -> Result<(), String> {
+    let url = relay.starts_with("https://") || relay.starts_with("http://");
+    if matches!(relay, "off" | "n0") || url {
+        return Ok(());
+    }
+    Err(format!(
+        "relay: '{}' is neither off, n0, nor the URL of a relay",
+        clankers_protocol::text::line(relay, 80)
+    ))
+}
+
+fn explain(text: &str, path: &Path, error: &toml::de::Error) -> SettingsError {
+    let message = error.message();
+    if let Some((key, known)) = unknown_field(message) {
+        let near = known
+            .iter()
+            .map(|name| (strsim::damerau_levenshtein(&key, name), name))
+            .min()
+            .filter(|(distance, name)| *distance <= (name.len() / 2).max(2))
+            .map(|(_, name)| name.clone());
+        return SettingsError::Unknown { path: path.into(), key, nearest: near };
+    }
+    let line =
+        error.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    SettingsError::Broken {
+        path: path.into(),
+        line,
+        message: message.lines().next().unwrap_or("").to_owned(),
+    }
+}
+
+/// Serde's words for an unknown field: "unknown field `x`, expected one of `a`, `b`".
+fn unknown_field(message: &str) -> Option<(String, Vec<String>)> {
+    let rest = message.strip_prefix("unknown field ")?;
+    let mut quoted = rest.split('`').skip(1).step_by(2).map(str::to_owned);
+    let key = quoted.next()?;
+    Some((key, quoted.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, SettingsError> {
+        Settings::parse(text, Path::new("settings.toml"))
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_name() {
+        let error = parse("[network]\nrelai = \"off\"\n").unwrap_err().to_string();
+        assert_eq!(error, "settings.toml: unknown setting 'relai'; did you mean 'relay'?");
+        let error = parse("zzzzzzzzzzzz = 1").unwrap_err().to_string();
+        assert_eq!(error, "settings.toml: unknown setting 'zzzzzzzzzzzz'");
+    }
+
+    #[test]
+    fn broken_values_name_the_line() {
+        let error = parse("\n\nlabel = 3\n").unwrap_err().to_string();
+        assert!(error.starts_with("settings.toml, line 3: invalid type"), "{error}");
+        assert!(parse("label = \"a b\"").is_err());
+        assert!(parse("[network]\nrelay = \"yes\"").is_err());
+        assert!(parse("workspace = \"src\"").is_err());
+        assert!(parse("[limits]\nmax_turns = 0").is_err());
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        assert_eq!(parse("").unwrap(), Settings::default());
+        assert_eq!(Settings::load(Path::new("/nonexistent/settings.toml")).unwrap(), Settings::default());
+    }
+}

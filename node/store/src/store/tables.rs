@@ -1,0 +1,61 @@
+//! The tables, and the form of their values.
+
+use redb::{TableDefinition, WriteTransaction};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::StoreError;
+
+/// The version of the tables below. A change of any of them is a new version.
+pub(crate) const SCHEMA_VERSION: u64 = 1;
+/// Where the version stands in [`META`].
+pub(crate) const SCHEMA: &str = "schema";
+
+type Id = [u8; 32];
+
+pub(crate) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// Node id -> what is known of the peer.
+pub(crate) const PEERS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("peers");
+/// (last seen, node id) of those that the owner did not add: the order in which they make room.
+pub(crate) const STRANGERS: TableDefinition<'_, (u64, Id), ()> = TableDefinition::new("strangers");
+/// Label in lower case -> node id.
+pub(crate) const LABELS: TableDefinition<'_, &str, Id> = TableDefinition::new("labels");
+/// `i:` or `h:`, subject in hex, `:`, CID -> token.
+pub(crate) const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
+/// (expiry, key of the token).
+pub(crate) const TOKEN_EXPIRY: TableDefinition<'_, (u64, &str), ()> = TableDefinition::new("token_expiry");
+/// Session id -> what its log said when it was last read.
+pub(crate) const SESSIONS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("sessions");
+/// (principal, prompt id) -> (session, seq).
+pub(crate) const PROMPTS: TableDefinition<'_, (Id, &str), (Id, u64)> = TableDefinition::new("prompts");
+
+pub(super) fn make_all(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    transaction.open_table(PEERS)?;
+    transaction.open_table(STRANGERS)?;
+    transaction.open_table(LABELS)?;
+    transaction.open_table(TOKENS)?;
+    transaction.open_table(TOKEN_EXPIRY)?;
+    transaction.open_table(SESSIONS)?;
+    transaction.open_table(PROMPTS)?;
+    Ok(())
+}
+
+/// A value: the CRC-32 of the rest (little-endian), then postcard.
+pub(crate) fn pack(value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let body = postcard::to_stdvec(value).map_err(|_| StoreError::bad_value("a value cannot be encoded"))?;
+    let mut bytes = crc32fast::hash(&body).to_le_bytes().to_vec();
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}
+
+/// Reads what [`pack`] wrote.
+pub(crate) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    let damaged = || StoreError::bad_value("a value does not match its checksum");
+    let (sum, body) = bytes.split_first_chunk::<4>().ok_or_else(damaged)?;
+    if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+        return Err(damaged());
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(StoreError::bad_value("a value has another form than this version writes")),
+    }
+}

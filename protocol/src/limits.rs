@@ -1,0 +1,46 @@
+//! Every bound of the wire, with its unit.
+
+/// A frame's body until the connection has shown one valid chain (bytes).
+pub const UNAUTHENTICATED_FRAME_BYTES: u32 = 64 * 1024;
+/// A frame's body after that (bytes).
+pub const FRAME_BYTES: u32 = 1024 * 1024;
+/// Streams that a connection may open before its Hello is judged (count).
+pub const UNAUTHENTICATED_PARKED_STREAMS: usize = 8;
+/// How long a connection may live without a Hello (milliseconds).
+pub const UNAUTHENTICATED_HELLO_MS: u64 = 5_000;
+/// Proof chains in one Hello or Present (count).
+pub const CHAINS: usize = 8;
+/// One proof chain (bytes).
+pub const CHAIN_BYTES: usize = 16 * 1024;
+/// Chains that one connection may hold at a time (count).
+pub const CONNECTION_CHAINS: usize = 16;
+/// Streams that one connection may have open at a time (count).
+pub const CONNECTION_STREAMS: u32 = 256;
+/// A label that a peer gives itself (bytes of UTF-8).
+pub const LABEL_BYTES: usize = 64;
+/// The name and version of a peer's software (bytes).
+pub const SOFTWARE_BYTES: usize = 64;
+/// Entries in an `ext` list (count).
+pub const EXT_ENTRIES: usize = 16;
+/// Bytes in one `ext` entry.
+pub const EXT_BYTES: usize = 4096;
+/// The text of one prompt (bytes of UTF-8).
+pub const PROMPT_BYTES: usize = 512 * 1024;
+/// A prompt id chosen by a client (bytes).
+pub const PROMPT_ID_BYTES: usize = 128;
+/// Any selector: session, peer, tool, model (bytes).
+pub const SELECTOR_BYTES: usize = 256;
+/// A path named in a request (bytes).
+pub const PATH_BYTES: usize = 4096;
+/// Tools named in a request (count).
+pub const TOOLS: usize = 64;
+/// Text of one live delta (bytes); longer pieces are split.
+pub const DELTA_BYTES: usize = 32 * 1024;
+/// A refusal's message or hint (bytes).
+pub const REFUSAL_TEXT_BYTES: usize = 2048;
+/// Hints in a refusal (count).
+pub const REFUSAL_HINTS: usize = 8;
+/// Sessions or peers in one page of a listing (count).
+pub const PAGE_ENTRIES: usize = 1000;
+/// Socket addresses in one record of a peer (count).
+pub const ADDRESSES: usize = 32;
