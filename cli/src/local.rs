@@ -6,7 +6,7 @@ use clankers_client::{Client, Introduction, RunIdentity};
 use clankers_node::{
     Hall, SOFTWARE,
     daemon::{hall_config, relay_named},
-    mesh::{Bind, Connection, Mesh, MeshConfig, PeerAddress, Relay},
+    mesh::{Bind, Connection, MDNS_PORT, Mdns, Mesh, MeshConfig, PeerAddress},
     settings::Settings,
     store::{self, Home, RunInfo, identity},
 };
@@ -120,18 +120,21 @@ impl Machine {
         Ok(Client::greet(connection, introduction(chains, now)?).await?)
     }
 
-    /// An endpoint for other machines, with the relay of the settings.
-    pub(crate) async fn dialer(&self) -> Result<Mesh, CliError> {
+    /// An endpoint for other machines, with the relay that the running node uses, or else of the settings; with
+    /// `find`, one that looks for peers on the local network when no node here has done so.
+    pub(crate) async fn dialer(&self, find: bool) -> Result<Mesh, CliError> {
         let settings = Settings::load(&self.home.settings()).map_err(CliError::machine)?;
-        let info = self.running()?;
-        // A node that was started without a relay speaks for this machine.
-        let relay = match (&settings.network.relay, info) {
-            (Some(relay), _) => relay_named(Some(relay)),
-            (None, Some(info)) if info.relay.is_none() => Relay::Off,
-            (None, _) => relay_named(None),
+        let network = &settings.network;
+        let node = self.running()?;
+        let relay = match &node {
+            Some(node) => relay_named(Some(node.relay.as_deref().unwrap_or("off"))),
+            None => relay_named(network.relay.as_deref()),
         };
+        let look = find && node.is_none() && network.mdns.unwrap_or(true);
+        let port = network.mdns_port.unwrap_or(MDNS_PORT);
+        let mdns = look.then(|| Mdns { port, advertise: false, ..Mdns::default() });
         let config =
-            MeshConfig { bind: Bind::Any { port: 0 }, relay, ..MeshConfig::dial_only(self.run.seed()) };
+            MeshConfig { bind: Bind::Any { port: 0 }, relay, mdns, ..MeshConfig::dial_only(self.run.seed()) };
         Mesh::start(config).await.map_err(CliError::machine)
     }
 }

@@ -44,7 +44,7 @@ impl Peer {
                 Ok(Self { client: local.client.clone(), local: Some(local), mesh: None })
             }
             Target::Other(known) => {
-                let mesh = machine.dialer().await?;
+                let mesh = machine.dialer(known.peer.addrs.is_empty()).await?;
                 match dial(machine, &mesh, &known, limit).await {
                     Ok(client) => Ok(Self { client, local: None, mesh: Some(mesh) }),
                     Err(error) => {

@@ -22,7 +22,7 @@ use crate::{
     clock,
     door::Caller,
     hall::{Hall, SOFTWARE},
-    limits::REQUEST_TIMEOUT,
+    limits::{GOODBYE, REQUEST_TIMEOUT},
     service,
 };
 
@@ -178,7 +178,8 @@ impl Served {
         let Some((send, recv)) = self.parked.remove(&stream) else { return };
         let caller = self.caller.clone();
         let connection = self.connection.clone();
-        self.requests.spawn(async move {
+        let tracker = self.caller.hall.requests.clone();
+        self.requests.spawn(tracker.track_future(async move {
             let mut reader = FrameReader::new(recv);
             if caller.is_known() {
                 reader.set_limit(FRAME_BYTES);
@@ -187,8 +188,12 @@ impl Served {
             match first {
                 Ok(Ok(Some(Frame { kind: Kind::HELLO, .. }))) => close(&connection, CloseCode::SecondHello),
                 Ok(Ok(Some(frame))) => {
-                    let writer = FrameWriter::new(send);
-                    service::answer(&caller, &connection, frame, reader, writer).await;
+                    let mut writer = FrameWriter::new(send);
+                    service::answer(&caller, &connection, frame, reader, &mut writer).await;
+                    if caller.hall.is_stopping() {
+                        // The goodbye would overtake the answer.
+                        let _acknowledged = timeout(GOODBYE, writer.stream().stopped()).await;
+                    }
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(clankers_mesh::FramedError::Frame(error))) => {
@@ -200,7 +205,7 @@ impl Served {
                 Ok(Err(_)) => {}
                 Err(_) => reader.stop(u32::from(CloseCode::TooMuch.number())),
             }
-        });
+        }));
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Daemon {
     hall: Arc<Hall>,
     mesh: Arc<Mesh>,
     home: Home,
+    /// As it was asked for: `n0` or a URL; `None` is off.
+    relay: Option<String>,
     _lock: NodeLock,
 }
 
@@ -89,11 +91,17 @@ impl Daemon {
             bind: bind.first.clone(),
             alpns: vec![ALPN.to_vec()],
         };
+        let relay = match &mesh_config.relay {
+            Relay::Off => None,
+            Relay::N0 => Some("n0".to_owned()),
+            Relay::Url(url) => Some(url.clone()),
+        };
         let hall = Hall::open(hall_config(home.clone(), seed, settings)?)?;
         hall.open_store()?;
+        hall.catch_up().await;
         let mesh = Arc::new(start_mesh(mesh_config, bind.instead).await?);
         hall.connect(Arc::clone(&mesh));
-        let daemon = Self { hall, mesh, home, _lock: lock };
+        let daemon = Self { hall, mesh, home, relay, _lock: lock };
         if let Err(error) = daemon.announce() {
             daemon.mesh.close().await;
             return Err(error.into());
@@ -117,7 +125,7 @@ impl Daemon {
             pid: std::process::id(),
             addrs: text(self.mesh.local_addrs()),
             ticket: self.mesh.ticket(),
-            relay: self.mesh.relay_url(),
+            relay: self.relay.clone(),
             started: clock::now(),
         }
     }

@@ -73,6 +73,8 @@ pub struct Hall {
     store: Mutex<Option<Arc<Store>>>,
     started: Instant,
     connections: TaskTracker,
+    /// Requests being answered, on all connections.
+    pub(crate) requests: TaskTracker,
     live: Mutex<BTreeMap<u64, Connection>>,
 }
 
@@ -121,6 +123,7 @@ impl Hall {
             store: Mutex::new(None),
             started: Instant::now(),
             connections: TaskTracker::new(),
+            requests: TaskTracker::new(),
             live: Mutex::default(),
         }))
     }
@@ -159,6 +162,11 @@ impl Hall {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether it has begun to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled() || self.context.draining.is_cancelled()
+    }
+
     /// Waits until somebody who may has asked the node to stop.
     pub async fn stop_asked(&self) {
         self.stop.cancelled().await;
@@ -177,7 +185,8 @@ impl Hall {
             }
         }
         // Listeners get the last events before the goodbye.
-        tokio::time::sleep(crate::limits::GOODBYE).await;
+        self.requests.close();
+        let _stalled = tokio::time::timeout(crate::limits::GOODBYE, self.requests.wait()).await;
         let code = u32::from(clankers_protocol::refusal::CloseCode::Stopping.number());
         for connection in self.lock_live().values() {
             connection.close(code, "the node is stopping");
@@ -197,6 +206,12 @@ impl Hall {
     /// [`StoreError`] when it is held by another process, damaged, newer, or the disk fails.
     pub fn open_store(&self) -> Result<(), StoreError> {
         self.store().map(drop)
+    }
+
+    /// Reads what changed in the sessions while the node was away, so that a prompt that was accepted before is
+    /// found when it is sent again.
+    pub async fn catch_up(self: &Arc<Self>) {
+        self.sessions.count(self).await;
     }
 
     /// The store; a hall for one command opens it at its first use. Blocks.

@@ -41,7 +41,7 @@ pub const SESSION_IDLE: Duration = Duration::from_secs(300);
 /// How long interrupted turns have to write their end (time).
 pub const HALT: Duration = Duration::from_secs(3);
 /// How long listeners have to receive the last events before the goodbye (time).
-pub const GOODBYE: Duration = Duration::from_millis(50);
+pub const GOODBYE: Duration = Duration::from_secs(1);
 /// The nearest name is offered when it differs in at most this many letters (count).
 pub const TYPO_LETTERS: usize = 2;
 /// Locks that prompts with the same id share (count).

@@ -37,7 +37,7 @@ pub(crate) async fn answer(
     connection: &Connection,
     frame: Frame,
     reader: FrameReader,
-    mut writer: FrameWriter,
+    writer: &mut FrameWriter,
 ) {
     if frame.kind != Kind::PING && caller.too_many_denials() {
         let refusal = caller
@@ -48,52 +48,52 @@ pub(crate) async fn answer(
         return;
     }
     match frame.kind {
-        Kind::PING => reply(caller, &frame, &mut writer, |ping: Ping| async { node::ping(ping) }).await,
+        Kind::PING => reply(caller, &frame, writer, |ping: Ping| async { node::ping(ping) }).await,
         Kind::PRESENT => {
-            reply(caller, &frame, &mut writer, |present: Present| async move {
+            reply(caller, &frame, writer, |present: Present| async move {
                 present_chains(caller, connection, &present)
             })
             .await;
         }
-        Kind::INFO => reply(caller, &frame, &mut writer, |info: Info| node::info(caller, info)).await,
+        Kind::INFO => reply(caller, &frame, writer, |info: Info| node::info(caller, info)).await,
         Kind::SESSION_LIST => {
-            reply(caller, &frame, &mut writer, |list: SessionList| session::list(caller, list)).await;
+            reply(caller, &frame, writer, |list: SessionList| session::list(caller, list)).await;
         }
         Kind::SESSION_CREATE => {
-            reply(caller, &frame, &mut writer, |create: SessionCreate| session::create(caller, create)).await;
+            reply(caller, &frame, writer, |create: SessionCreate| session::create(caller, create)).await;
         }
         Kind::SESSION_KILL => {
-            reply(caller, &frame, &mut writer, |kill: SessionKill| session::kill(caller, kill)).await;
+            reply(caller, &frame, writer, |kill: SessionKill| session::kill(caller, kill)).await;
         }
         Kind::PROMPT_CANCEL => {
-            reply(caller, &frame, &mut writer, |cancel: PromptCancel| prompt::cancel(caller, cancel)).await;
+            reply(caller, &frame, writer, |cancel: PromptCancel| prompt::cancel(caller, cancel)).await;
         }
         Kind::PEER_LIST => {
-            reply(caller, &frame, &mut writer, |list: PeerList| peers::list(caller, list)).await;
+            reply(caller, &frame, writer, |list: PeerList| peers::list(caller, list)).await;
         }
         Kind::PEER_RESOLVE => {
-            reply(caller, &frame, &mut writer, |resolve: PeerResolve| peers::resolve(caller, resolve)).await;
+            reply(caller, &frame, writer, |resolve: PeerResolve| peers::resolve(caller, resolve)).await;
         }
         Kind::PEER_EDIT => {
-            reply(caller, &frame, &mut writer, |edit: PeerEdit| peers::edit(caller, edit)).await;
+            reply(caller, &frame, writer, |edit: PeerEdit| peers::edit(caller, edit)).await;
         }
         Kind::TOKEN_CREATE => {
-            reply(caller, &frame, &mut writer, |create: TokenCreate| tokens::create(caller, create)).await;
+            reply(caller, &frame, writer, |create: TokenCreate| tokens::create(caller, create)).await;
         }
         Kind::TOKEN_IMPORT => {
-            reply(caller, &frame, &mut writer, |import: TokenImport| tokens::import(caller, import)).await;
+            reply(caller, &frame, writer, |import: TokenImport| tokens::import(caller, import)).await;
         }
         Kind::TOKEN_LIST => {
-            reply(caller, &frame, &mut writer, |list: TokenList| tokens::list(caller, list)).await;
+            reply(caller, &frame, writer, |list: TokenList| tokens::list(caller, list)).await;
         }
-        Kind::ADMIN => reply(caller, &frame, &mut writer, |admin: Admin| admin::run(caller, admin)).await,
+        Kind::ADMIN => reply(caller, &frame, writer, |admin: Admin| admin::run(caller, admin)).await,
         Kind::PROMPT => match decode::<Prompt>(caller, &frame) {
-            Ok(asked) => prompt::run(caller, asked, reader, &mut writer).await,
-            Err(refusal) => refuse(&mut writer, &refusal).await,
+            Ok(asked) => prompt::run(caller, asked, reader, writer).await,
+            Err(refusal) => refuse(writer, &refusal).await,
         },
         kind => {
             let words = format!("this node does not know requests of kind {kind}");
-            refuse(&mut writer, &caller.refuse(RefusalCode::Unsupported, &words)).await;
+            refuse(writer, &caller.refuse(RefusalCode::Unsupported, &words)).await;
         }
     }
 }

@@ -56,24 +56,26 @@ impl FromStr for Carrier {
 /// # Panics
 /// When it cannot listen.
 pub fn serve(carrier: Carrier) {
-    runtime().block_on(async {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().build().expect("a runtime").block_on(async {
         tokio::select! {
             () = serve_until_dropped(carrier, |at| println!("{at}")) => {}
             () = input_ends() => {}
         }
     });
-    // A read of standard input may still block a thread, which the runtime would wait for.
+    // A read of standard input may still block a thread, which dropping the runtime would wait for.
     std::process::exit(0);
 }
 
-/// Binds, connects to where a server said it is, and echoes `count` times: the time of each round trip. With
-/// `pause`, that long between two.
+/// Binds, connects to where a server said it is, and echoes `count` times: the time of each round trip.
 ///
 /// # Panics
 /// When anything fails.
 #[must_use]
-pub fn ping(carrier: Carrier, at: &str, count: u32, pause: Duration) -> Vec<Duration> {
-    runtime().block_on(pinged(carrier, at, count, pause))
+pub fn ping(carrier: Carrier, at: &str, count: u32) -> Vec<Duration> {
+    // As our command line does: one thread is enough for one request at a time, and the fastest.
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().expect("a runtime").block_on(pinged(carrier, at, count))
 }
 
 async fn serve_until_dropped(carrier: Carrier, announce: impl FnOnce(String)) {
@@ -84,16 +86,12 @@ async fn serve_until_dropped(carrier: Carrier, announce: impl FnOnce(String)) {
     }
 }
 
-async fn pinged(carrier: Carrier, at: &str, count: u32, pause: Duration) -> Vec<Duration> {
+async fn pinged(carrier: Carrier, at: &str, count: u32) -> Vec<Duration> {
     match carrier {
-        Carrier::Tcp => tcp::ping(at, count, pause).await,
-        Carrier::Quinn => quinn::ping(at, count, pause).await,
-        Carrier::Iroh => iroh::ping(at, count, pause).await,
+        Carrier::Tcp => tcp::ping(at, count).await,
+        Carrier::Quinn => quinn::ping(at, count).await,
+        Carrier::Iroh => iroh::ping(at, count).await,
     }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
 }
 
 async fn input_ends() {
@@ -102,16 +100,9 @@ async fn input_ends() {
 }
 
 /// Times `count` round trips.
-async fn timed<F: Future<Output = ()>>(
-    count: u32,
-    pause: Duration,
-    mut echo: impl FnMut() -> F,
-) -> Vec<Duration> {
+async fn timed<F: Future<Output = ()>>(count: u32, mut echo: impl FnMut() -> F) -> Vec<Duration> {
     let mut times = Vec::new();
-    for number in 0..count {
-        if number > 0 && !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
+    for _ in 0..count {
         let start = Instant::now();
         echo().await;
         times.push(start.elapsed());

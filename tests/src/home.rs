@@ -154,7 +154,6 @@ impl NodeHome {
     }
 
     /// A command line to run here.
-    #[must_use]
     pub fn cli<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Cli {
         Cli::new(self).args(arguments)
     }

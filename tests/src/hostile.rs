@@ -239,7 +239,7 @@ impl Talk {
 
     /// Breaks the stream's own direction off.
     pub fn reset(&mut self, code: u32) {
-        let _already = self.writer.reset(code);
+        self.writer.reset(code);
     }
 
     /// The next thing that the node says on this stream, or how it ends.

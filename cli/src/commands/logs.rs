@@ -43,14 +43,16 @@ pub(crate) async fn run(home: &Home, args: &LogsArgs) -> Outcome {
             .collect::<String>()
             .as_str(),
     )?;
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         // A file has no event of its own to wait for.
         tokio::time::sleep(FOLLOW_POLL).await;
         let mut more = Vec::new();
         file.read_to_end(&mut more)?;
         print(&String::from_utf8_lossy(&more))?;
     }
-    Ok(())
 }
 
 fn print(text: &str) -> io::Result<()> {

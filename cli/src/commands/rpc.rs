@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use clankers_node::{mesh::Path, store::Home};
-use clankers_protocol::refusal::ExitKind;
+use clankers_protocol::{
+    message::Ext,
+    refusal::ExitKind,
+    request::node::{Info, InfoReply},
+};
 use serde_json::json;
 
 use super::{peers, prompt};
@@ -19,7 +23,7 @@ pub(crate) async fn run(home: Home, command: RpcCommand, json: bool) -> Outcome 
     let machine = Machine::open(&home)?;
     match command {
         RpcCommand::Start(network) => super::daemon::foreground(home, network, json).await,
-        RpcCommand::Id => id(&machine, json),
+        RpcCommand::Id => id(&machine, json).await,
         RpcCommand::Ping { peer, count, timeout } => ping(&machine, &peer, count, timeout, json).await,
         RpcCommand::Prompt { peer, text, prompting } => {
             remote_prompt(&machine, &peer, &text, &prompting).await
@@ -28,9 +32,12 @@ pub(crate) async fn run(home: Home, command: RpcCommand, json: bool) -> Outcome 
     }
 }
 
-fn id(machine: &Machine, json: bool) -> Outcome {
+async fn id(machine: &Machine, json: bool) -> Outcome {
     let id = machine.run.node();
-    let ticket = machine.running()?.map(|info| info.ticket);
+    let ticket = match machine.running()? {
+        Some(note) => Some(current_ticket(machine).await.unwrap_or(note.ticket)),
+        None => None,
+    };
     if json {
         return Ok(output::json(&json!({"id": id, "did": id.did(), "ticket": ticket}))?);
     }
@@ -40,6 +47,15 @@ fn id(machine: &Machine, json: bool) -> Outcome {
         None => lines.push("ticket  (no node runs: clankers daemon start -d)".to_owned()),
     }
     Ok(output::lines(lines.iter().map(String::as_str))?)
+}
+
+/// The ticket as it is now: addresses and relay change while a node runs. A node that does not answer has left
+/// the one that it began with.
+async fn current_ticket(machine: &Machine) -> Result<String, CliError> {
+    let local = machine.node().await?;
+    let info: Result<InfoReply, _> = local.client.ask(&Info { leaf: None, ext: Ext::default() }).await;
+    local.close().await;
+    Ok(info?.ticket)
 }
 
 async fn ping(machine: &Machine, peer: &str, count: u32, limit: Duration, json: bool) -> Outcome {

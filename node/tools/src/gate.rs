@@ -7,6 +7,8 @@
 /// as `secret`, whatever name the caller used. For `grep`, `find` and `ls` every entry is asked about, and one
 /// that is not allowed is left out.
 ///
+/// One kind of file is opened unasked: ignore files such as `.gitignore`, which only ever leave entries out.
+///
 /// The answer must not block: a walk asks some hundred thousand times.
 pub trait PathGate: Send + Sync {
     /// Whether the caller may reach `path`.

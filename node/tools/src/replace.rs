@@ -50,6 +50,7 @@ pub(crate) fn replace(view: &View, place: &Place, content: &[u8]) -> Result<Stam
     let dir = view.make_parents(place)?;
     if place.stat.is_some()
         && let Err(error) = accessat(&*dir, &place.name, Access::WRITE_OK, AtFlags::EACCESS)
+        && error != Errno::NOENT
     {
         // A rename needs no right to the file itself; a file made read-only is meant to stay as it is.
         return Err(ToolError::io("write", &place.path, error));
@@ -127,5 +128,39 @@ impl Drop for Temp<'_> {
         if !self.done {
             let _ = unlinkat(self.dir, &self.name, AtFlags::empty());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gate::AllowAll;
+    use crate::workspace::{Forbidden, Workspace};
+
+    #[test]
+    fn what_was_written_meanwhile_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Arc::new(Workspace::open(dir.path(), Forbidden::none()).unwrap());
+        let view = View::new(workspace, Arc::new(AllowAll)).unwrap();
+        let file = dir.path().join("file");
+        let refused = |place: &Place| {
+            let error = replace(&view, place, b"mine").unwrap_err();
+            assert!(matches!(error, ToolError::Changed { .. }), "{error}");
+        };
+        let absent = view.place("file").unwrap();
+        fs::write(&file, "theirs").unwrap();
+        refused(&absent);
+        let present = view.place("file").unwrap();
+        fs::write(&file, "theirs again").unwrap();
+        refused(&present);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "theirs again");
+        fs::remove_file(&file).unwrap();
+        refused(&present);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "a temporary file was left behind");
+        replace(&view, &absent, b"mine").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     }
 }

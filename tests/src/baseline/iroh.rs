@@ -46,14 +46,14 @@ async fn echo(connection: Connection) {
     }
 }
 
-pub(super) async fn ping(at: &str, count: u32, pause: Duration) -> Vec<Duration> {
+pub(super) async fn ping(at: &str, count: u32) -> Vec<Duration> {
     let (id, addr) = at.split_once('@').expect("id@address");
     let id: EndpointId = id.parse().expect("an id");
     let addr: SocketAddr = addr.parse().expect("an address");
     let endpoint = bind(Vec::new()).await;
     let to = EndpointAddr::from_parts(id, [TransportAddr::Ip(addr)]);
     let connection = endpoint.connect(to, ALPN).await.expect("the server");
-    let times = timed(count, pause, || async {
+    let times = timed(count, || async {
         let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
         send.write_all(&PAYLOAD).await.expect("sent");
         send.finish().expect("ended");

@@ -40,7 +40,7 @@ async fn echo(connection: Connection) {
     }
 }
 
-pub(super) async fn ping(at: &str, count: u32, pause: Duration) -> Vec<Duration> {
+pub(super) async fn ping(at: &str, count: u32) -> Vec<Duration> {
     let (addr, hex) = at.split_once('#').expect("address#certificate");
     let addr: SocketAddr = addr.parse().expect("an address");
     let cert = data_encoding::HEXLOWER.decode(hex.as_bytes()).expect("a certificate");
@@ -50,7 +50,7 @@ pub(super) async fn ping(at: &str, count: u32, pause: Duration) -> Vec<Duration>
     endpoint
         .set_default_client_config(ClientConfig::with_root_certificates(Arc::new(roots)).expect("a client"));
     let connection = endpoint.connect(addr, "localhost").expect("a dial").await.expect("the server");
-    let times = timed(count, pause, || async {
+    let times = timed(count, || async {
         let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
         send.write_all(&PAYLOAD).await.expect("sent");
         send.finish().expect("ended");

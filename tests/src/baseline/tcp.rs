@@ -25,15 +25,12 @@ async fn echo(mut stream: TcpStream) {
     while stream.read_exact(&mut buffer).await.is_ok() && stream.write_all(&buffer).await.is_ok() {}
 }
 
-pub(super) async fn ping(at: &str, count: u32, pause: Duration) -> Vec<Duration> {
+pub(super) async fn ping(at: &str, count: u32) -> Vec<Duration> {
     let mut stream = TcpStream::connect(at).await.expect("the server");
     stream.set_nodelay(true).expect("no delay");
     let mut buffer = [0; PAYLOAD.len()];
     let mut times = Vec::new();
-    for number in 0..count {
-        if number > 0 && !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
+    for _ in 0..count {
         let start = Instant::now();
         stream.write_all(&PAYLOAD).await.expect("sent");
         stream.read_exact(&mut buffer).await.expect("echoed");

@@ -127,15 +127,16 @@ async fn a_listener_that_sleeps_or_leaves_stops_nothing() {
 #[tokio::test]
 async fn a_timeout_kills_the_whole_tree() {
     let lab = Lab::new();
-    // A child, a grandchild in a session of its own, and one that also left its parent.
+    // A child, a grandchild in a session of its own, one that also left its parent, one that dropped its environment.
     let command = "sleep 1000 & echo $! > child; setsid sh -c 'echo $$ > grand; exec sleep 1000' & \
-                   (setsid sh -c 'echo $$ > orphan; exec sleep 1000' &) ; echo started; wait";
+                   (setsid sh -c 'echo $$ > orphan; exec sleep 1000' &) ; \
+                   env -i setsid sh -c 'echo $$ > bare; exec sleep 1000' & echo started; wait";
     let started = Instant::now();
     let outcome = lab.run("bash", json!({"command": command, "timeout": 1})).await;
     assert_eq!(outcome.status, Status::Error);
     assert!(outcome.text.starts_with("started\n\n[timed out after 1 s"), "{}", outcome.text);
     assert!(started.elapsed() < Duration::from_secs(5));
-    for file in ["child", "grand", "orphan"] {
+    for file in ["child", "grand", "orphan", "bare"] {
         let pid = pid_in(&lab.at(file)).await;
         until(&format!("{file} is dead"), || !alive(pid)).await;
     }

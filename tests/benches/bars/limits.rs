@@ -1,0 +1,32 @@
+//! How much is measured, and how long is waited, with units.
+
+use std::time::Duration;
+
+/// Rounds when nobody says (count).
+pub(crate) const ROUNDS: usize = 9;
+/// Fewest rounds (count): a median of fewer says little.
+pub(crate) const ROUNDS_MIN: usize = 7;
+/// Most rounds (count).
+pub(crate) const ROUNDS_MAX: usize = 1000;
+/// The load average above which nothing is measured (runnable processes).
+pub(crate) const LOAD_MAX: f64 = 1.0;
+/// How long to wait for a quiet machine (time).
+pub(crate) const QUIET_WAIT: Duration = Duration::from_secs(300);
+/// How often to look (time).
+pub(crate) const QUIET_LOOK: Duration = Duration::from_secs(2);
+/// Pings on one connection in one round (count).
+pub(crate) const PINGS: u32 = 500;
+/// The first pings of a connection, which are not counted: caches and congestion window warm up (count).
+pub(crate) const WARM_UP: usize = 20;
+/// Processes of a kind in one round (count).
+pub(crate) const PROCESSES: usize = 10;
+/// Prompts in one round (count).
+pub(crate) const PROMPTS: usize = 40;
+/// Chains judged in one round (count).
+pub(crate) const CHAINS: usize = 100;
+/// What a node does nothing for before its memory is looked at (time).
+pub(crate) const IDLE: Duration = Duration::from_secs(1);
+/// How often a short process's memory is looked at (time).
+pub(crate) const MEMORY_LOOK: Duration = Duration::from_micros(100);
+/// How long any process of a bench may take (time).
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
