@@ -47,6 +47,16 @@ impl CliError {
         Self::new(ExitKind::Usage, message.to_string())
     }
 
+    /// The home's key cannot be used.
+    pub(crate) fn key(error: impl std::fmt::Display) -> Self {
+        Self::machine(error).hint("a key is never replaced by itself: it is who this node is to its peers")
+    }
+
+    /// The settings cannot be used.
+    pub(crate) fn settings(error: impl std::fmt::Display) -> Self {
+        Self::machine(error).hint("docs/settings.md lists every setting")
+    }
+
     /// The same in terms of this machine: a peer knows only this run's key, the owner there needs the node's.
     pub(crate) fn about(mut self, machine: &crate::local::Machine) -> Self {
         let (run, node) = (machine.run.id().to_string(), machine.run.node().to_string());
@@ -101,6 +111,8 @@ impl From<ClientError> for CliError {
                 }
                 out
             }
+            ClientError::Dial(_) => Self::new(ExitKind::Unreachable, error.to_string())
+                .hint("see there that it runs: 'clankers daemon status'; 'clankers rpc id' prints a fresh ticket"),
             ClientError::Timeout(_) => Self::new(ExitKind::Timeout, error.to_string()),
             ClientError::Authority(_) => Self::machine(&error),
             ClientError::Closed(_) => {

@@ -45,7 +45,7 @@ pub(crate) struct Local {
 impl Machine {
     /// Opens the home and its key, made at the first use.
     pub(crate) fn open(home: &Home) -> Result<Self, CliError> {
-        let key = identity::load_or_create(home).map_err(CliError::machine)?;
+        let key = identity::load_or_create(home).map_err(CliError::key)?;
         let seed = Zeroizing::new(*key.expose());
         let run = RunIdentity::new(*seed, random()?);
         Ok(Self { home: home.clone(), run, seed })
@@ -96,7 +96,7 @@ impl Machine {
     }
 
     async fn in_process(&self) -> Result<Local, CliError> {
-        let settings = Settings::load(&self.home.settings()).map_err(CliError::machine)?;
+        let settings = Settings::load(&self.home.settings()).map_err(CliError::settings)?;
         let mut config =
             hall_config(self.home.clone(), self.seed.clone(), settings).map_err(CliError::machine)?;
         // Whoever runs this may read this machine's files anyway.
@@ -123,7 +123,7 @@ impl Machine {
     /// An endpoint for other machines, with the relay that the running node uses, or else of the settings; with
     /// `find`, one that looks for peers on the local network when no node here has done so.
     pub(crate) async fn dialer(&self, find: bool) -> Result<Mesh, CliError> {
-        let settings = Settings::load(&self.home.settings()).map_err(CliError::machine)?;
+        let settings = Settings::load(&self.home.settings()).map_err(CliError::settings)?;
         let network = &settings.network;
         let node = self.running()?;
         let relay = match &node {

@@ -116,5 +116,7 @@ fn open_home(given: Option<&std::path::Path>) -> Result<Home, CliError> {
             CliError::machine("no home directory: HOME is not set").hint("give one with --home DIR")
         })?,
     };
-    Home::open(&path).map_err(CliError::machine)
+    Home::open(&path).map_err(|error| {
+        CliError::machine(error).hint("choose another directory with --home DIR or CLANKERS_HOME")
+    })
 }

@@ -6,12 +6,12 @@ use clankers_mesh::{Connection, FrameReader, FrameWriter, RecvStream, SendStream
 use clankers_protocol::{
     Message, VERSION,
     admission::{Admission, Input, Output},
-    frame::Frame,
+    frame::{Frame, FrameError},
     hello::{Hello, PeerLimits, Welcome},
     kind::Kind,
     limits::{CONNECTION_STREAMS, FRAME_BYTES},
     message::Ext,
-    refusal::CloseCode,
+    refusal::{CloseCode, RefusalCode},
 };
 use tokio::{
     task::JoinSet,
@@ -198,7 +198,10 @@ impl Served {
                 Ok(Ok(None)) => {}
                 Ok(Err(clankers_mesh::FramedError::Frame(error))) => {
                     let mut writer = FrameWriter::new(send);
-                    let code = clankers_protocol::refusal::RefusalCode::TooLarge;
+                    let code = match error {
+                        FrameError::TooLarge { .. } => RefusalCode::TooLarge,
+                        FrameError::Truncated => RefusalCode::Malformed,
+                    };
                     let _sent = writer.send(&caller.refuse(code, &error.to_string())).await;
                     reader.stop(u32::from(CloseCode::TooMuch.number()));
                 }

@@ -105,6 +105,33 @@ impl Caller {
         Err(if leaf.is_some() && !found { Denial::UnknownLeaf } else { denial })
     }
 
+    /// The leaf of the chain to prompt under when the prompter named none: of those that allow prompting, the one
+    /// that allows most of these tools; the one shown last when several do.
+    pub(crate) fn leaf_for_prompt<'a>(
+        &self,
+        tools: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<CidDigest> {
+        let now = clock::now();
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let allows = |held: &Held, tool: &str| {
+            let shell = tool == clankers_auth::vocab::SHELL_TOOL;
+            let args = Args {
+                tool: Some(tool.to_owned()),
+                path: (!shell).then(|| ".".to_owned()),
+                argv0: shell.then(|| tool.to_owned()),
+                ..Args::default()
+            };
+            held.authorize(now, Command::for_tool(tool), &args).is_ok()
+        };
+        let prompting = shown
+            .held
+            .iter()
+            .filter(|held| held.authorize(now, Command::PromptSend, &Args::default()).is_ok());
+        prompting
+            .max_by_key(|held| tools.clone().filter(|tool| allows(held, tool)).count())
+            .map(Held::leaf)
+    }
+
     /// Whether this peer was refused too often lately to be read at all.
     pub(crate) fn too_many_denials(&self) -> bool {
         let mut denials = self.hall.denials.lock().unwrap_or_else(PoisonError::into_inner);

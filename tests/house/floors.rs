@@ -116,7 +116,8 @@ fn walls_are_kept() {
 #[test]
 fn purity_is_judged_all_the_way_down() {
     for room in super::plan::PURE {
-        assert_eq!(with(&[(room, "tokio", Use::Ships)]).len(), 1, "{room}");
+        let found = with(&[(room, "tokio", Use::Ships)]);
+        assert!(found.iter().any(|fault| fault.starts_with(&format!("{room} -> tokio:"))), "{found:?}");
     }
     let found = with(&[("clankers-agent", "harmless", Use::Ships), ("harmless", "tokio", Use::Ships)]);
     assert_eq!(found, ["clankers-agent -> harmless -> tokio: a pure room does no input or output"]);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// When a dependency is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
+pub(crate) enum Use {
     /// In the crate itself.
     Ships,
     /// In its tests and benches only.
@@ -13,24 +13,24 @@ pub enum Use {
 
 /// One arrow of the graph.
 #[derive(Debug, Clone)]
-pub struct Arrow {
+pub(crate) struct Arrow {
     /// Name of the crate that is used.
-    pub to: String,
+    pub(crate) to: String,
     /// When.
-    pub used: Use,
+    pub(crate) used: Use,
 }
 
 /// Crates by name, workspace members and what they reach, with their arrows.
 #[derive(Debug, Default, Clone)]
-pub struct Graph {
+pub(crate) struct Graph {
     /// The workspace's own crates.
-    pub members: BTreeSet<String>,
+    pub(crate) members: BTreeSet<String>,
     /// Who uses whom. Two versions of a crate count as one.
-    pub arrows: BTreeMap<String, Vec<Arrow>>,
+    pub(crate) arrows: BTreeMap<String, Vec<Arrow>>,
 }
 
 /// Every crate of the workspace and its floor: 0 is the deepest. An arrow runs to a lower floor.
-pub const FLOORS: &[(&str, u8)] = &[
+pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("clankers-protocol", 0),
     ("ucan", 1),
     ("clankers-auth", 1),
@@ -46,17 +46,17 @@ pub const FLOORS: &[(&str, u8)] = &[
 ];
 
 /// Arrows within a floor that the plan allows: from, to, when.
-pub const BESIDE: &[(&str, &str, Use)] = &[
+pub(crate) const BESIDE: &[(&str, &str, Use)] = &[
     ("clankers-auth", "ucan", Use::Ships),
     ("clankers-node", "clankers-client", Use::Ships),
     ("clankers", "clankers-tests", Use::Tests),
 ];
 
 /// Crates that know nothing of clankers, whatever their floor.
-pub const STRANGERS: &[&str] = &["ucan"];
+pub(crate) const STRANGERS: &[&str] = &["ucan"];
 
 /// Dependencies that live in some rooms only: prefix of the name (a whole name ends in `$`), rooms.
-pub const WALLED: &[(&str, &[&str])] = &[
+pub(crate) const WALLED: &[(&str, &[&str])] = &[
     ("iroh", &["clankers-mesh", "clankers-tests"]),
     ("mdns-sd$", &["clankers-mesh", "clankers-tests"]),
     ("quinn", &["clankers-tests"]),
@@ -67,9 +67,9 @@ pub const WALLED: &[(&str, &[&str])] = &[
 ];
 
 /// Rooms without a clock, a socket or a task: nothing of this may be in what they ship, however far down.
-pub const PURE: &[&str] = &["clankers-protocol", "ucan", "clankers-auth", "clankers-agent"];
+pub(crate) const PURE: &[&str] = &["clankers-protocol", "ucan", "clankers-auth", "clankers-agent"];
 /// What a pure room may not reach.
-pub const IMPURE: &[&str] = &["tokio", "iroh", "mdns-sd$", "redb$", "reqwest$", "hyper", "mio$", "socket2$"];
+pub(crate) const IMPURE: &[&str] = &["tokio", "iroh", "mdns-sd$", "redb$", "reqwest$", "hyper", "mio$", "socket2$"];
 
 fn named(name: &str, pattern: &str) -> bool {
     match pattern.strip_suffix('$') {
@@ -83,7 +83,7 @@ fn floor(name: &str) -> Option<u8> {
 }
 
 /// Everything in the graph that breaks the plan, each in one line.
-pub fn faults(graph: &Graph) -> Vec<String> {
+pub(crate) fn faults(graph: &Graph) -> Vec<String> {
     let mut faults = Vec::new();
     for member in &graph.members {
         let Some(from) = floor(member) else {

@@ -20,7 +20,7 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// Every file of the house with one of these extensions; nothing hidden, nothing built.
-pub fn files(extensions: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn files(extensions: &[&str]) -> Vec<PathBuf> {
     fn walk(dir: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(dir).unwrap() {
             let entry = entry.unwrap();

@@ -32,6 +32,17 @@ impl Hostile {
         Self::with_seed(forge::random()).await
     }
 
+    /// One with a fresh key that dials from this address of the machine.
+    ///
+    /// # Panics
+    /// When no endpoint can be made.
+    pub async fn start_at(ip: std::net::Ipv4Addr) -> Self {
+        let seed: [u8; 32] = forge::random();
+        let bind = clankers_mesh::Bind::Exact(vec![(ip, 0).into()]);
+        let config = MeshConfig { bind, ..MeshConfig::dial_only(seed.into()) };
+        Self { mesh: Mesh::start(config).await.expect("an endpoint on loopback"), seed }
+    }
+
     /// One with this key: a node's own, for instance, when somebody stole it.
     ///
     /// # Panics
@@ -328,3 +339,6 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,8 @@ pub enum Reply {
 pub struct Asked {
     /// When its last byte had come.
     pub at: Instant,
+    /// Just before the first byte of the first piece of the answer was sent, if it was.
+    pub answered: Option<Instant>,
     /// The first line: method, path, version.
     pub line: String,
     /// The headers, as they came.
@@ -52,6 +54,9 @@ struct State {
     open: Vec<TcpStream>,
     over: bool,
 }
+
+/// The one model that the server lists, to whoever asks which there are.
+pub const MODEL: &str = "mock";
 
 /// The server. Dropping it closes all its connections.
 #[derive(Debug)]
@@ -100,7 +105,7 @@ impl MockModel {
         format!("http://{}/v1", self.addr)
     }
 
-    /// What it was asked so far.
+    /// What it was asked to complete so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
         lock(&self.state).asked.clone()
@@ -128,18 +133,29 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?.take(MODEL_REQUEST_BYTES as u64));
     let Some(asked) = request(&mut reader)? else { return Ok(()) };
-    let reply = {
+    if asked.line.starts_with("GET ") {
+        let list = json!({"object": "list", "data": [{"id": MODEL, "object": "model"}]}).to_string();
+        answer(stream, Reply::Status(200, "content-type: application/json\r\n".into(), list), || {})?;
+        return stream.shutdown(Shutdown::Write);
+    }
+    let (number, reply) = {
         let mut state = lock(state);
-        if state.asked.len() < MODEL_REQUESTS {
+        let number = state.asked.len();
+        if number < MODEL_REQUESTS {
             state.asked.push(asked);
         }
         let first = state.replies.pop_front().expect("never empty");
         if state.replies.is_empty() {
             state.replies.push_back(first.clone());
         }
-        first
+        (number, first)
     };
-    answer(stream, reply)?;
+    let begins = || {
+        if let Some(asked) = lock(state).asked.get_mut(number) {
+            asked.answered = Some(Instant::now());
+        }
+    };
+    answer(stream, reply, begins)?;
     stream.shutdown(Shutdown::Write)
 }
 
@@ -165,6 +181,7 @@ fn request(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {
     let mut head = head.into_iter();
     Ok(Some(Asked {
         at: Instant::now(),
+        answered: None,
         line: head.next().unwrap_or_default(),
         headers: head.collect(),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
@@ -173,16 +190,22 @@ fn request(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 
-fn answer(mut out: &TcpStream, reply: Reply) -> io::Result<()> {
+fn answer(mut out: &TcpStream, reply: Reply, begins: impl FnOnce()) -> io::Result<()> {
+    if let Reply::Slowly(_, pause) = reply {
+        out.write_all(STREAM.as_bytes())?;
+        thread::sleep(pause);
+    }
+    begins();
     match reply {
         Reply::Says(pieces) => {
             let body: String = pieces.iter().map(|piece| said(piece)).collect();
             out.write_all(format!("{STREAM}{body}{}", stopped("stop")).as_bytes())
         }
         Reply::Slowly(pieces, pause) => {
-            out.write_all(STREAM.as_bytes())?;
-            for piece in &pieces {
-                thread::sleep(pause);
+            for (number, piece) in pieces.iter().enumerate() {
+                if number > 0 {
+                    thread::sleep(pause);
+                }
                 out.write_all(said(piece).as_bytes())?;
             }
             out.write_all(stopped("stop").as_bytes())
@@ -256,6 +279,7 @@ mod tests {
         }
         let asked = model.asked();
         assert_eq!((asked.len(), &asked[0].body["model"]), (3, &json!("m")));
+        assert!(asked.iter().all(|asked| asked.answered.is_some_and(|answered| answered >= asked.at)));
         assert!(asked[0].line.starts_with("POST /v1/chat/completions"));
     }
 

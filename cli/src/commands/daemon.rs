@@ -10,6 +10,7 @@ use clankers_client::Client;
 use clankers_node::{
     daemon::{Daemon, Overrides, StartError},
     limits::{DRAIN, HALT},
+    mesh::MeshError,
     store::{self, Home, LockError, RunInfo},
 };
 use clankers_protocol::{
@@ -102,7 +103,11 @@ fn start_error(error: &StartError) -> CliError {
     let out = CliError::machine(error);
     match error {
         StartError::Lock(LockError::Held { .. }) => out.hint("see it with 'clankers daemon status'"),
-        StartError::Settings(_) => out.hint("docs/settings.md lists every setting"),
+        StartError::Settings(error) => CliError::settings(error),
+        StartError::Identity(error) => CliError::key(error),
+        StartError::Mesh(MeshError::PortTaken(_)) => {
+            out.hint("choose with --bind ADDR:PORT; port 0 takes the one that is remembered, or any free one")
+        }
         _ => out,
     }
 }

@@ -29,13 +29,20 @@ const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 /// Reads a prompt given as `-` from standard input, and refuses an empty or oversized one.
 pub(crate) fn text(argument: &str) -> Result<String, CliError> {
     let text = if argument == "-" {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let limit = PROMPT_BYTES as u64 + 1;
         std::io::stdin()
             .take(limit)
-            .read_to_string(&mut text)
+            .read_to_end(&mut bytes)
             .map_err(|e| CliError::usage(format!("cannot read the prompt from standard input: {e}")))?;
-        text
+        // Reading ends in the middle of whatever is too long: perhaps of a character.
+        if bytes.len() > PROMPT_BYTES {
+            return Err(too_long());
+        }
+        String::from_utf8(bytes).map_err(|_| {
+            CliError::usage("the prompt on standard input is not UTF-8 text")
+                .hint("name a file in the prompt and let the agent read it")
+        })?
     } else {
         argument.to_owned()
     };
@@ -43,10 +50,14 @@ pub(crate) fn text(argument: &str) -> Result<String, CliError> {
         return Err(CliError::usage("the prompt is empty").hint("say what the agent should do, in quotes"));
     }
     if text.len() > PROMPT_BYTES {
-        return Err(CliError::usage(format!("the prompt is over the limit of {PROMPT_BYTES} bytes"))
-            .hint("put the text into a file and let the agent read it"));
+        return Err(too_long());
     }
     Ok(text)
+}
+
+fn too_long() -> CliError {
+    CliError::usage(format!("the prompt is over the limit of {PROMPT_BYTES} bytes"))
+        .hint("put the text into a file and let the agent read it")
 }
 
 /// The request for this prompt; a new session works in `cwd`.

@@ -10,6 +10,7 @@ use clankers_protocol::{
     request::tokens::{
         Preset, TokenCreate, TokenCreated, TokenImport, TokenImported, TokenList, TokenListReply, TokenRecord,
     },
+    text,
 };
 use serde_json::{Value, json};
 
@@ -22,6 +23,9 @@ use crate::{
 
 /// Bytes of a token's text that are read: the limit, and room for white space around it.
 const TOKEN_READ_BYTES: u64 = 2 * CHAIN_BYTES as u64;
+
+/// Characters of a file's name that an error shows: it may be a token that was given as an argument.
+const NAME_CHARS: usize = 80;
 
 pub(crate) async fn run(home: Home, command: TokenCommand, json: bool) -> Outcome {
     // What can be wrong with the words is said before anything is opened.
@@ -73,16 +77,18 @@ fn read_token(file: &Path) -> Result<String, CliError> {
         std::fs::File::open(file).and_then(|file| file.take(TOKEN_READ_BYTES).read_to_string(&mut text))
     };
     read.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => CliError::new(
+        // A token's text is too long for a file's name.
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidFilename => CliError::new(
             clankers_protocol::refusal::ExitKind::NotFound,
-            format!("there is no file {}", file.display()),
+            format!("there is no file {}", text::line(&file.display().to_string(), NAME_CHARS)),
         )
         .hint("a token comes from a file or, with '-', from standard input; never as an argument"),
         _ => CliError::usage(format!("cannot read a token from {}: {error}", file.display())),
     })?;
     let token = text.trim();
     if token.is_empty() {
-        return Err(CliError::usage("there is no token in what was given"));
+        return Err(CliError::usage("there is no token in what was given")
+            .hint("'clankers token create', run by the other node's owner, prints one"));
     }
     Ok(token.to_owned())
 }

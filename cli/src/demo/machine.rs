@@ -126,7 +126,11 @@ impl Machine {
         let mut child = command.spawn()?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let work = async {
-            let (stdout, stderr, status) = tokio::join!(tee(out, shown), tee(err, shown), child.wait());
+            let (stdout, stderr, status) = tokio::join!(
+                tee(out, shown.then_some(Show::AsItComes)),
+                tee(err, shown.then_some(Show::WholeLines)),
+                child.wait()
+            );
             Ok::<_, CliError>(Ran { stdout: stdout?, stderr: stderr?, status: status? })
         };
         tokio::time::timeout(COMMAND_TIMEOUT, work).await.unwrap_or_else(|_| {
@@ -158,8 +162,15 @@ impl Machine {
     }
 }
 
+/// How what comes is shown. Two streams of one command share the terminal: talk must not run into a line of data.
+#[derive(Clone, Copy)]
+enum Show {
+    AsItComes,
+    WholeLines,
+}
+
 /// Shows what comes and keeps it.
-async fn tee(from: Option<impl AsyncRead + Unpin>, shown: bool) -> std::io::Result<String> {
+async fn tee(from: Option<impl AsyncRead + Unpin>, shown: Option<Show>) -> std::io::Result<String> {
     let Some(mut from) = from else { return Ok(String::new()) };
     let mut kept = Vec::new();
     let mut piece = vec![0; PIECE_BYTES];
@@ -168,20 +179,26 @@ async fn tee(from: Option<impl AsyncRead + Unpin>, shown: bool) -> std::io::Resu
         let read = from.read(&mut piece).await?;
         let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
         kept.extend(bytes.iter().take(KEPT_BYTES.saturating_sub(kept.len())));
-        if shown {
+        if let Some(how) = shown {
             waiting.extend_from_slice(bytes);
-            show(&mut waiting)?;
+            let ready = match how {
+                Show::AsItComes => waiting.len(),
+                Show::WholeLines => waiting.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1),
+            };
+            show(&mut waiting, ready)?;
         }
     }
+    let rest = waiting.len();
+    show(&mut waiting, rest)?;
     Ok(String::from_utf8_lossy(&kept).into_owned())
 }
 
-/// Shows the whole characters of what has come.
-fn show(waiting: &mut Vec<u8>) -> std::io::Result<()> {
-    let whole = match std::str::from_utf8(waiting) {
-        Ok(text) => text.len(),
+/// Shows the whole characters among the first `ready` bytes of what has come.
+fn show(waiting: &mut Vec<u8>, ready: usize) -> std::io::Result<()> {
+    let whole = match std::str::from_utf8(waiting.get(..ready).unwrap_or_default()) {
+        Ok(_) => ready,
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        Err(_) => waiting.len(),
+        Err(_) => ready,
     };
     let text: Vec<u8> = waiting.drain(..whole).collect();
     let mut out = std::io::stdout().lock();

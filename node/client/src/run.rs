@@ -54,7 +54,8 @@ impl RunIdentity {
     }
 
     /// What to show to `subject`: for the run's own node the link alone, else each chain that the node holds
-    /// there with the link appended. `nonce` is fresh random bytes; the links of one call share it.
+    /// there with the link appended. `nonce` is fresh random bytes; the links of one call count on from it, so that
+    /// no two chains end in the same leaf: requests name a chain by it.
     ///
     /// # Errors
     /// [`ClientError::Authority`] when a held chain is malformed or has no room for a link.
@@ -65,14 +66,18 @@ impl RunIdentity {
         now: Timestamp,
         nonce: Nonce,
     ) -> Result<Vec<Vec<u8>>, ClientError> {
-        let one = |above: Option<&[u8]>| {
+        let one = |place: usize, above: Option<&[u8]>| {
+            let mut nonce = nonce;
+            if let [.., last] = &mut nonce {
+                *last = last.wrapping_add(place.to_le_bytes()[0]);
+            }
             mint::for_run(&self.node_seed, above, subject, self.id, now, nonce)
                 .and_then(|container| Ok(container.to_bytes()?))
                 .map_err(|error| ClientError::Authority(error.to_string()))
         };
         if subject == self.node {
-            return Ok(vec![one(None)?]);
+            return Ok(vec![one(0, None)?]);
         }
-        held.iter().map(|chain| one(Some(chain))).collect()
+        held.iter().enumerate().map(|(place, chain)| one(place, Some(chain))).collect()
     }
 }

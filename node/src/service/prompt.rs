@@ -85,12 +85,13 @@ async fn closed(mut reader: FrameReader) {
 async fn take(caller: &Caller, prompt: Prompt) -> Answer<Taken> {
     check(caller, &prompt)?;
     let hall = &caller.hall;
+    let leaf = prompt.leaf.or_else(|| best_leaf(caller, &prompt));
     // Until it is noted where this prompt was accepted, the same one waits.
-    let principal = caller.authorize(prompt.leaf, Command::PromptSend, &Args::default())?.principal;
+    let principal = caller.authorize(leaf, Command::PromptSend, &Args::default())?.principal;
     let _same = hall.sessions.lock_prompt(principal, &prompt.prompt_id).await;
     let (grant, session) = match &prompt.session {
         SessionChoice::New { cwd } => {
-            let (grant, cwd) = place(caller, prompt.leaf, cwd.as_deref(), Command::PromptSend)?;
+            let (grant, cwd) = place(caller, leaf, cwd.as_deref(), Command::PromptSend)?;
             let model = model(caller, &grant, prompt.model.as_deref())?;
             let known = hall.sessions.find_prompt(hall, grant.principal, &prompt.prompt_id).await;
             let session = match known.map_err(|error| trouble(caller, &error))? {
@@ -103,9 +104,16 @@ async fn take(caller: &Caller, prompt: Prompt) -> Answer<Taken> {
             (grant, session)
         }
         SessionChoice::Existing(selector) => {
-            let grant = caller.authorize(prompt.leaf, Command::PromptSend, &Args::default())?;
-            let id = find(caller, &grant, selector).await?;
-            let session = hall.sessions.open(id).await.map_err(|error| trouble(caller, &error))?;
+            let grant = caller.authorize(leaf, Command::PromptSend, &Args::default())?;
+            let known = hall.sessions.find_prompt(hall, grant.principal, &prompt.prompt_id).await;
+            // An id runs once, wherever it is sent again.
+            let session = match known.map_err(|error| trouble(caller, &error))? {
+                Some(known) => known,
+                None => {
+                    let id = find(caller, &grant, selector).await?;
+                    hall.sessions.open(id).await.map_err(|error| trouble(caller, &error))?
+                }
+            };
             (grant, session)
         }
     };
@@ -137,6 +145,16 @@ async fn take(caller: &Caller, prompt: Prompt) -> Answer<Taken> {
         }
     }
     Ok(Taken { session, submitted })
+}
+
+/// Which of several chains a prompt needs when it names none: a direct prompt the one that allows its tool.
+fn best_leaf(caller: &Caller, prompt: &Prompt) -> Option<CidDigest> {
+    let direct = clankers_tools::ToolCall::from_words(&prompt.text).and_then(Result::ok);
+    match (direct, &prompt.limits.tools) {
+        (Some(call), _) => caller.leaf_for_prompt(std::iter::once(call.name())),
+        (None, Some(tools)) => caller.leaf_for_prompt(tools.iter().map(String::as_str)),
+        (None, None) => caller.leaf_for_prompt(clankers_auth::vocab::all_tools()),
+    }
 }
 
 fn check(caller: &Caller, prompt: &Prompt) -> Answer<()> {

@@ -22,6 +22,8 @@ pub(crate) const WARM_UP: usize = 20;
 pub(crate) const PROCESSES: usize = 10;
 /// Prompts in one round (count).
 pub(crate) const PROMPTS: usize = 40;
+/// How long the mock model thinks before its first words (time); it is taken off.
+pub(crate) const THINKING: Duration = Duration::from_millis(5);
 /// Chains judged in one round (count).
 pub(crate) const CHAINS: usize = 100;
 /// What a node does nothing for before its memory is looked at (time).

@@ -13,7 +13,8 @@ use crate::{
     report::{Judge, Row},
 };
 
-const MIB: f64 = 1024.0 * 1024.0;
+/// Bytes of a megabyte.
+const MB: f64 = 1e6;
 
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn start_and_idle(lab: &Lab) -> Vec<Row> {
@@ -30,7 +31,7 @@ pub(crate) fn start_and_idle(lab: &Lab) -> Vec<Row> {
         answering.push(millis(node.took()));
         // Doing nothing for a while is what is measured.
         thread::sleep(IDLE);
-        memory.push(load::memory(node.pid(), "VmRSS").expect("a living node") as f64 / MIB);
+        memory.push(load::memory(node.pid(), "VmRSS").expect("a living node") as f64 / MB);
         threads.push(load::threads(node.pid()).expect("a living node") as f64);
     }
     vec![

@@ -16,7 +16,8 @@ use crate::{
     report::{Judge, Row},
 };
 
-const MIB: f64 = 1024.0 * 1024.0;
+/// Bytes of a megabyte.
+const MB: f64 = 1e6;
 
 pub(crate) fn ping(lab: &Lab) -> Vec<Row> {
     let node = lab.home().start();
@@ -56,7 +57,7 @@ pub(crate) fn one_shot(lab: &Lab) -> Vec<Row> {
         times.push(millis(ran.exit.took));
     }
     // Looking at its memory slows it down: other runs than those that are timed.
-    let peaks = (0..lab.rounds).map(|_| peak_memory(prompt()) / MIB).collect();
+    let peaks = (0..lab.rounds).map(|_| peak_memory(prompt()) / MB).collect();
     vec![
         Row::new("`clankers -p`, loopback mock model", "ms", times, Judge::P50, 60.0, 30.0),
         Row::new("  its memory at the highest", "MB", peaks, Judge::P50, 35.0, 35.0),

@@ -11,9 +11,9 @@ use crate::{
 
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn binary(lab: &Lab) -> Vec<Row> {
-    let mib = |path: &Path| -> Samples {
+    let megabytes = |path: &Path| -> Samples {
         let bytes = fs::metadata(path).expect("the binary").len();
-        [bytes as f64 / (1024.0 * 1024.0)].into_iter().collect()
+        [bytes as f64 / 1e6].into_iter().collect()
     };
     let home = lab.home();
     let copy = home.root().join("stripped");
@@ -23,7 +23,7 @@ pub(crate) fn binary(lab: &Lab) -> Vec<Row> {
     let name =
         if stripped { "stripped release binary" } else { "release binary, not stripped (no `strip` here)" };
     vec![
-        Row::new(name, "MB", mib(&copy), Judge::P50, 40.0, 25.0),
-        Row::shown("  as built", "MB", mib(&lab.binary)),
+        Row::new(name, "MB", megabytes(&copy), Judge::P50, 40.0, 25.0),
+        Row::shown("  as built", "MB", megabytes(&lab.binary)),
     ]
 }

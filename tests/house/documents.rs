@@ -1,0 +1,184 @@
+//! The documents say what the code does: tables, settings, commands, JSON, links.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use clankers_node::settings::{Limits, Models, Network, OpenAi, Scripted, Settings};
+use clankers_protocol::{
+    SessionId,
+    event::{Delta, DeltaKind, StreamItem},
+    jsonl,
+    request::prompt::Accepted,
+};
+
+use super::{help, markdown, root, samples, sizes, tables, update};
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+}
+
+#[test]
+fn tables_are_those_of_the_code() {
+    for (name, table, wanted) in tables::all() {
+        if update("UPDATE_DOCS") {
+            let text = read(name);
+            let new = markdown::regenerated(&text, table, &wanted);
+            fs::write(root().join(name), new.unwrap_or_else(|| panic!("{name}: no place for '{table}'"))).unwrap();
+        }
+        let text = read(name);
+        let got = markdown::generated(&text, table).unwrap_or_else(|| panic!("{name}: no table '{table}'"));
+        assert!(got == wanted, "{name}: '{table}' is not what the code says; UPDATE_DOCS=1 writes it anew");
+    }
+}
+
+#[test]
+fn the_command_line_is_the_documented_one() {
+    let wanted = help::document();
+    if update("UPDATE_DOCS") {
+        fs::write(root().join("docs/cli.md"), &wanted).unwrap();
+    }
+    assert!(read("docs/cli.md") == wanted, "docs/cli.md is not what --help says; UPDATE_DOCS=1 writes it anew");
+    // Every command has a page of its own, down to the leaves.
+    for path in ["", "rpc prompt", "rpc peers add", "token create", "daemon start"] {
+        assert!(help::pages().contains_key(path), "{path}");
+    }
+}
+
+#[test]
+fn exit_codes_are_in_the_readme_as_in_help() {
+    let pages = help::pages();
+    let (_, list) = pages[""].split_once("Exit codes:").unwrap();
+    let codes: Vec<&str> =
+        list.split(',').filter_map(|part| part.split_whitespace().next()).filter(|w| w.parse::<u8>().is_ok()).collect();
+    assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "124", "130"]);
+    let readme = read("README.md");
+    for code in codes {
+        assert!(readme.contains(&format!("| {code} |")), "README.md: exit code {code} has no row");
+    }
+}
+
+/// The keys of a TOML document, with dots.
+fn keys(prefix: &str, table: &toml::Table, found: &mut BTreeSet<String>) {
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => keys(&format!("{prefix}{key}."), inner, found),
+            _ => {
+                found.insert(format!("{prefix}{key}"));
+            }
+        }
+    }
+}
+
+/// No `..` here: a new setting does not compile until it stands in this test, and so in the document.
+fn all_are_set(settings: Settings) -> bool {
+    let Settings { label, workspace, model, network, models, limits } = settings;
+    let Network { bind, relay, mdns, mdns_port } = network;
+    let Models { openai, scripted } = models;
+    let OpenAi { api_base, models } = openai.unwrap();
+    let Scripted { path } = scripted.unwrap();
+    let Limits { max_sessions, max_queue, max_turns, prompt_timeout_secs } = limits;
+    let defaults = Limits::default();
+    label.is_some()
+        && workspace.is_some()
+        && model.is_some()
+        && bind.is_some()
+        && relay.is_some()
+        && mdns.is_some()
+        && mdns_port.is_some()
+        && api_base.is_some()
+        && !models.is_empty()
+        && !path.as_os_str().is_empty()
+        && max_sessions != defaults.max_sessions
+        && max_queue != defaults.max_queue
+        && max_turns != defaults.max_turns
+        && prompt_timeout_secs != defaults.prompt_timeout_secs
+}
+
+#[test]
+fn every_setting_is_documented_and_every_documented_one_exists() {
+    let text = read("docs/settings.md");
+    let sample = markdown::blocks(&text, "toml")[0];
+    let settings = Settings::parse(sample, Path::new("docs/settings.md")).unwrap();
+    assert!(all_are_set(settings), "docs/settings.md: the sample sets every key, to other than its default");
+    let mut in_sample = BTreeSet::new();
+    keys("", &sample.parse::<toml::Table>().unwrap(), &mut in_sample);
+    let (_, table) = text.split_once("| key |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let in_table: BTreeSet<String> = markdown::coded_rows(table).into_iter().collect();
+    assert_eq!(in_table, in_sample, "docs/settings.md: rows of the table, keys of the sample");
+}
+
+#[test]
+fn every_json_line_is_documented_with_its_fields() {
+    let text = read("docs/json.md");
+    let session = SessionId([1; 32]);
+    let accepted = Accepted { session, prompt_seq: 1, duplicate: false, ext: Default::default() };
+    let mut lines = vec![jsonl::accepted(&accepted, &"p".parse().unwrap())];
+    for kind in [DeltaKind::Text, DeltaKind::Thinking, DeltaKind::ToolOutput] {
+        let delta = Delta { item: String::new(), offset: 0, text: String::new() };
+        lines.extend(jsonl::item(session, &StreamItem::Live(kind, delta)));
+    }
+    for (_, durable) in samples::durables() {
+        lines.extend(jsonl::item(session, &StreamItem::Durable(durable)));
+    }
+    for line in &lines {
+        let kind = line["type"].as_str().unwrap();
+        let heading = format!("### `{kind}`\n");
+        let (_, section) = text.split_once(&heading).unwrap_or_else(|| panic!("docs/json.md: no {heading}"));
+        let section = section.split("\n##").next().unwrap();
+        let fields: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        let rows = markdown::coded_rows(section);
+        // `type` and `session` stand once, for all.
+        let said: BTreeSet<&str> = rows.iter().map(String::as_str).chain(["type", "session"]).collect();
+        assert_eq!(said, fields, "docs/json.md: fields of {kind}");
+        for example in markdown::blocks(section, "json") {
+            let example: serde_json::Value = serde_json::from_str(example.trim()).unwrap();
+            let shown: BTreeSet<&str> = example.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(shown, fields, "docs/json.md: the example of {kind}");
+        }
+    }
+}
+
+#[test]
+fn the_two_commands_stand_in_the_readme() {
+    let readme = read("README.md");
+    let shell = markdown::blocks(&readme, "sh").concat();
+    for command in ["cargo run --release -- demo", "cargo test --workspace"] {
+        assert!(shell.lines().any(|line| line.trim() == command), "README.md: {command}");
+    }
+}
+
+#[test]
+fn commands_that_people_are_told_to_type_exist() {
+    let pages = help::pages();
+    let mut seen = 0;
+    for path in sizes::files(&["md"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for line in markdown::blocks(&text, "sh").concat().lines() {
+            seen += usize::from(line.contains("clankers "));
+            assert_eq!(help::fault(line, &pages), None, "{}", path.display());
+        }
+    }
+    assert!(seen > 10, "only {seen} commands were found");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut seen = 0;
+    for path in sizes::files(&["md"]) {
+        let text = fs::read_to_string(&path).unwrap();
+        for link in markdown::links(&text) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            seen += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            assert!(target.exists(), "{}: {link} leads nowhere", path.display());
+            if !anchor.is_empty() {
+                let there = markdown::anchors(&fs::read_to_string(&target).unwrap());
+                assert!(there.iter().any(|a| a == anchor), "{}: {link}: no such heading", path.display());
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} links were found");
+}
