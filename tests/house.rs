@@ -3,7 +3,14 @@
 //! `UPDATE_VECTORS=1` writes `tests/vectors/frames.json` anew, `UPDATE_DOCS=1` the generated parts of `docs/`.
 //! Look at the difference before you keep it: a changed vector breaks every peer that is out there.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
 
 #[path = "house/documents.rs"]
 mod documents;

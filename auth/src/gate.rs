@@ -159,12 +159,6 @@ impl Held {
         }
     }
 
-    /// Whether some link's policy speaks of sessions: a chain that does not says nothing about other people's.
-    #[must_use]
-    pub fn names_sessions(&self) -> bool {
-        self.chain.links().any(|link| mentions(&link.payload().policy().to_ipld(), ".session"))
-    }
-
     fn grant(&self) -> Grant {
         Grant {
             principal: self.principal(),
@@ -183,14 +177,6 @@ impl Held {
         let keep = self.chain.link_count() - usize::from(self.run);
         let last = *self.chain.cids().take(keep).last()?;
         self.chain.up_to(&last)
-    }
-}
-
-fn mentions(policy: &Ipld, selector: &str) -> bool {
-    match policy {
-        Ipld::List(parts) => parts.iter().any(|part| mentions(part, selector)),
-        Ipld::String(text) => text == selector,
-        _ => false,
     }
 }
 

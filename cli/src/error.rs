@@ -111,8 +111,9 @@ impl From<ClientError> for CliError {
                 }
                 out
             }
-            ClientError::Dial(_) => Self::new(ExitKind::Unreachable, error.to_string())
-                .hint("see there that it runs: 'clankers daemon status'; 'clankers rpc id' prints a fresh ticket"),
+            ClientError::Dial(_) => Self::new(ExitKind::Unreachable, error.to_string()).hint(
+                "see there that it runs: 'clankers daemon status'; 'clankers rpc id' prints a fresh ticket",
+            ),
             ClientError::Timeout(_) => Self::new(ExitKind::Timeout, error.to_string()),
             ClientError::Authority(_) => Self::machine(&error),
             ClientError::Closed(_) => {

@@ -18,6 +18,9 @@ use crate::error::CliError;
 /// How long this machine's own node may take to answer (time).
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the goodbye of an endpoint that reached nobody may take (time).
+const GOODBYE: Duration = Duration::from_millis(50);
+
 /// Fresh random bytes.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], CliError> {
     let mut bytes = [0; N];
@@ -83,7 +86,7 @@ impl Machine {
         let connection = match mesh.dial(&address, ALPN, LOCAL_TIMEOUT).await {
             Ok(connection) => connection,
             Err(error) => {
-                mesh.close().await;
+                give_up(&mesh).await;
                 return Err(CliError::new(
                     ExitKind::Unreachable,
                     format!("this machine's node does not answer: {error}"),
@@ -106,6 +109,18 @@ impl Machine {
         hall.serve(halls);
         let client = self.greet(ours, self.run.node(), &[]).await?;
         Ok(Local { client, mesh: None, hall: Some(hall) })
+    }
+
+    /// Shows a fresh link of this run to a node that was greeted long ago.
+    pub(crate) async fn renew(
+        &self,
+        client: &Client,
+        subject: NodeId,
+        held: &[Vec<u8>],
+    ) -> Result<(), CliError> {
+        let chains = self.run.chains(subject, held, clankers_node::clock::now(), random()?)?;
+        client.present(chains).await?;
+        Ok(())
     }
 
     /// Says Hello to `subject` with the chains that this run has there.
@@ -139,6 +154,12 @@ impl Machine {
     }
 }
 
+/// Closes an endpoint that reached nobody: nobody waits for its goodbye, and whoever ran the command waits for its end.
+pub(crate) async fn give_up(mesh: &Mesh) {
+    // A goodbye that nobody hears is let go.
+    let _unheard = tokio::time::timeout(GOODBYE, mesh.close()).await;
+}
+
 fn introduction(chains: Vec<Vec<u8>>, now: Timestamp) -> Result<Introduction, CliError> {
     Ok(Introduction {
         software: SOFTWARE.to_owned(),
@@ -152,10 +173,10 @@ fn introduction(chains: Vec<Vec<u8>>, now: Timestamp) -> Result<Introduction, Cl
 
 /// The note of the node that runs in this home; a note that a killed node left is of nobody.
 pub(crate) fn running(home: &Home) -> Result<Option<RunInfo>, CliError> {
-    if store::holder(home).map_err(CliError::machine)?.is_none() {
-        return Ok(None);
-    }
-    RunInfo::read(home).map_err(CliError::machine)
+    let Some(holder) = store::holder(home).map_err(CliError::machine)? else { return Ok(None) };
+    let note = RunInfo::read(home).map_err(CliError::machine)?;
+    // A node that is starting has the lock; the note may still be that of one that was killed.
+    Ok(note.filter(|note| holder.pid.is_none_or(|pid| pid == note.pid)))
 }
 
 /// No node runs, and one is needed.

@@ -54,7 +54,9 @@ fn exit(error: &CliError) -> u8 {
 
 /// What clap has to say; with `--json` among the words, as JSON.
 fn usage(error: &clap::Error) -> ExitCode {
-    let asked_json = std::env::args().any(|word| word == "--json");
+    let words: Vec<String> = std::env::args().collect();
+    let mode_json = words.windows(2).any(|pair| pair == ["--mode", "json"]);
+    let asked_json = mode_json || words.iter().any(|word| word == "--json" || word == "--mode=json");
     if error.use_stderr() && asked_json {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();

@@ -1,18 +1,22 @@
 //! Another node: who is meant, how it is reached, what may be done there.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use clankers_client::Client;
 use clankers_node::mesh::{Mesh, PeerAddress, parse_ticket};
 use clankers_protocol::{
-    ALPN,
+    ALPN, NodeId,
     message::Ext,
+    refusal::ExitKind,
     request::peers::{PeerRecord, PeerResolve, PeerResolved},
 };
 
 use crate::{
     error::CliError,
-    local::{Local, Machine},
+    local::{Local, Machine, give_up},
 };
 
 /// How long a peer without a known address may take to be found on the local network (milliseconds).
@@ -20,9 +24,15 @@ const FIND_MS: u64 = 3_000;
 /// How long a peer may take to be reached (time).
 pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What is left for dialing at the least when finding took nearly all of the time (time).
+const LAST_TRY: Duration = Duration::from_millis(200);
+
 /// A node that was reached: this machine's own, or another.
 pub(crate) struct Peer {
     pub(crate) client: Client,
+    /// Its id, and the chains that this machine's node holds there.
+    pub(crate) subject: NodeId,
+    pub(crate) held: Vec<Vec<u8>>,
     local: Option<Local>,
     mesh: Option<Mesh>,
 }
@@ -37,18 +47,32 @@ enum Target {
 
 impl Peer {
     /// Reaches the node that `peer` means: an id, a unique prefix, a label, a ticket, or `local`.
+    ///
+    /// All of it ends within `limit`, or with what was tried.
     pub(crate) async fn reach(machine: &Machine, peer: &str, limit: Duration) -> Result<Self, CliError> {
-        match target(machine, peer, limit).await? {
+        let deadline = Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let looked = tokio::time::timeout(limit, target(machine, peer, limit)).await;
+        let found = looked.unwrap_or_else(|_| {
+            let words = format!("could not find out within {limit:?} who '{peer}' is");
+            Err(CliError::new(ExitKind::Unreachable, words)
+                .hint("this machine's node may be stuck: 'clankers daemon logs'"))
+        });
+        match found? {
             Target::Own => {
                 let local = machine.node().await?;
-                Ok(Self { client: local.client.clone(), local: Some(local), mesh: None })
+                let (client, subject) = (local.client.clone(), machine.run.node());
+                Ok(Self { client, subject, held: Vec::new(), local: Some(local), mesh: None })
             }
             Target::Other(known) => {
                 let mesh = machine.dialer(known.peer.addrs.is_empty()).await?;
-                match dial(machine, &mesh, &known, limit).await {
-                    Ok(client) => Ok(Self { client, local: None, mesh: Some(mesh) }),
+                match dial(machine, &mesh, &known, left().max(LAST_TRY)).await {
+                    Ok(client) => {
+                        let (subject, held) = (known.peer.id, known.chains);
+                        Ok(Self { client, subject, held, local: None, mesh: Some(mesh) })
+                    }
                     Err(error) => {
-                        mesh.close().await;
+                        give_up(&mesh).await;
                         Err(error)
                     }
                 }
@@ -77,12 +101,17 @@ async fn target(machine: &Machine, peer: &str, limit: Duration) -> Result<Target
         Ok(ticket) if ticket.id == own => return Ok(Target::Own),
         Ok(ticket) => Some(ticket),
         // Only what looks like a ticket is judged as one.
-        Err(error) if peer.starts_with("endpoint") && peer.len() > 64 => return Err(CliError::usage(error)),
+        Err(error) if peer.starts_with("endpoint") && peer.len() > 64 => {
+            return Err(CliError::usage(error).hint("'clankers rpc id' prints it there, whole"));
+        }
         Err(_) => None,
     };
     let name = ticket.as_ref().map_or_else(|| peer.to_owned(), |ticket| ticket.id.to_string());
-    let wait_ms =
-        if ticket.is_some() { 0 } else { FIND_MS.min(u64::try_from(limit.as_millis()).unwrap_or(FIND_MS)) };
+    let wait_ms = if ticket.is_some() {
+        0
+    } else {
+        FIND_MS.min(u64::try_from(limit.as_millis() / 2).unwrap_or(FIND_MS))
+    };
     let local = machine.node_or_hall().await?;
     let request = PeerResolve { leaf: None, peer: name, wait_ms, ext: Ext::default() };
     let resolved: Result<PeerResolved, _> = local.client.ask(&request).await;

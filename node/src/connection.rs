@@ -54,7 +54,7 @@ pub(crate) async fn serve(hall: &Arc<Hall>, connection: Connection) {
     let mut out = Vec::new();
     let admission = Admission::new(clock::now(), VERSIONS, &mut out);
     let mut served = Served {
-        caller: Caller::new(hall, connection.remote()),
+        caller: Caller::new(hall, &connection),
         connection,
         admission,
         greeting: None,
@@ -108,7 +108,16 @@ impl Served {
                     self.deadline = None;
                     Input::Tick
                 }
-                Some(_) = self.requests.join_next(), if !self.requests.is_empty() => continue,
+                Some(ended) = self.requests.join_next(), if !self.requests.is_empty() => {
+                    if let Err(error) = ended
+                        && error.is_panic()
+                    {
+                        tracing::error!(peer = %self.caller.remote, %error, "a request failed from within");
+                    }
+                    // A chain may have been presented.
+                    self.admit_if_known();
+                    continue;
+                }
             };
             self.admission.handle(clock::now(), input, &mut self.out);
             if matches!(self.act().await, Verdict::Over) {
@@ -128,7 +137,13 @@ impl Served {
                     let wait = Duration::from_millis(at.since(clock::now()));
                     self.deadline = Some(Instant::now() + wait);
                 }
-                Output::Welcome { version, hello } => self.welcome(version, *hello).await,
+                Output::Welcome { version, hello } => {
+                    self.welcome(version, *hello);
+                    if self.caller.is_crowded() {
+                        close(&self.connection, CloseCode::RateLimited);
+                        return Verdict::Over;
+                    }
+                }
                 Output::Serve(stream) => self.serve_stream(stream),
                 Output::Close(code) => {
                     tracing::info!(peer = %self.caller.remote, code = code.name(), "closed a connection");
@@ -140,7 +155,7 @@ impl Served {
         Verdict::GoOn
     }
 
-    async fn welcome(&mut self, version: u16, hello: Hello) {
+    fn welcome(&mut self, version: u16, hello: Hello) {
         let chains = self.caller.show(&hello.chains);
         let label = hello.label.as_deref();
         tracing::debug!(
@@ -162,15 +177,18 @@ impl Served {
             ext: Ext::default(),
         };
         if let Some(mut writer) = self.greeting.take() {
-            // When this fails the connection is gone, which the loop sees next.
-            let _sent = writer.send(&welcome).await;
-            let _finished = writer.finish();
+            // Beside everything else: a peer that does not read its Welcome holds up nothing.
+            self.requests.spawn(async move {
+                let _sent = timeout(REQUEST_TIMEOUT, writer.send(&welcome)).await;
+                let _finished = writer.finish();
+            });
         }
     }
 
-    fn admit_if_known(&self) {
+    fn admit_if_known(&mut self) {
         if self.caller.is_known() {
             self.connection.admit();
+            self.admission.handle(clock::now(), Input::Known, &mut self.out);
         }
     }
 
@@ -178,8 +196,7 @@ impl Served {
         let Some((send, recv)) = self.parked.remove(&stream) else { return };
         let caller = self.caller.clone();
         let connection = self.connection.clone();
-        let tracker = self.caller.hall.requests.clone();
-        self.requests.spawn(tracker.track_future(async move {
+        self.requests.spawn(async move {
             let mut reader = FrameReader::new(recv);
             if caller.is_known() {
                 reader.set_limit(FRAME_BYTES);
@@ -189,11 +206,15 @@ impl Served {
                 Ok(Ok(Some(Frame { kind: Kind::HELLO, .. }))) => close(&connection, CloseCode::SecondHello),
                 Ok(Ok(Some(frame))) => {
                     let mut writer = FrameWriter::new(send);
-                    service::answer(&caller, &connection, frame, reader, &mut writer).await;
-                    if caller.hall.is_stopping() {
-                        // The goodbye would overtake the answer.
-                        let _acknowledged = timeout(GOODBYE, writer.stream().stopped()).await;
-                    }
+                    let tracker = caller.hall.requests.clone();
+                    let answer = async {
+                        service::answer(&caller, &connection, frame, reader, &mut writer).await;
+                        if caller.hall.is_stopping() {
+                            // The goodbye would overtake the answer.
+                            let _acknowledged = timeout(GOODBYE, writer.stream().stopped()).await;
+                        }
+                    };
+                    tracker.track_future(answer).await;
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(clankers_mesh::FramedError::Frame(error))) => {
@@ -208,7 +229,7 @@ impl Served {
                 Ok(Err(_)) => {}
                 Err(_) => reader.stop(u32::from(CloseCode::TooMuch.number())),
             }
-        }));
+        });
     }
 }
 

@@ -81,6 +81,8 @@ impl Daemon {
     /// [`StartError`] with what stands in the way; nothing is left running then.
     pub async fn start(home: Home, overrides: Overrides) -> Result<Self, StartError> {
         let lock = NodeLock::acquire(&home)?;
+        // Whatever stands there is of a node that was killed.
+        RunInfo::remove(&home)?;
         let settings = Settings::load(&home.settings())?;
         let seed = Zeroizing::new(*identity::load_or_create(&home)?.expose());
         let bind = bind(&overrides, &settings, remembered_port(&home));
@@ -153,10 +155,27 @@ impl Daemon {
                 }
             }
         };
-        self.hall.shut_down(drain).await;
+        self.drain(drain).await;
         self.mesh.close().await;
         if let Err(error) = RunInfo::remove(&self.home) {
             tracing::warn!(%error, "could not remove the note about this run");
+        }
+    }
+
+    /// Stops the hall. Who comes meanwhile is told so, rather than left waiting; running prompts can be looked at
+    /// and cancelled.
+    async fn drain(&self, limit: Duration) {
+        let down = self.hall.shut_down(limit);
+        tokio::pin!(down);
+        let mut open = true;
+        loop {
+            tokio::select! {
+                () = &mut down => break,
+                connection = self.mesh.accept(), if open => match connection {
+                    Some(connection) => self.hall.serve(connection),
+                    None => open = false,
+                },
+            }
         }
     }
 }

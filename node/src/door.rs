@@ -1,16 +1,17 @@
 //! The one door: (peer, chains, request, now) -> grant or refusal.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering};
 
 use clankers_auth::{Args, Command, Denial, Grant, Held, admit};
+use clankers_mesh::Connection;
 use clankers_protocol::{
-    CidDigest, NodeId, Timestamp,
+    CidDigest, NodeId,
     hello::ChainVerdict,
     limits::CONNECTION_CHAINS,
     refusal::{Refusal, RefusalCode},
 };
 
-use crate::{clock, hall::Hall};
+use crate::{clock, crowd::Place, denials::Counted, hall::Hall};
 
 /// What a connection has shown.
 #[derive(Debug, Default)]
@@ -18,6 +19,10 @@ struct Shown {
     held: Vec<Held>,
     /// The last chain that was of no use: says more than "no token".
     refused: Option<Denial>,
+    /// A place among the connections of one principal; none for the owner.
+    place: Option<Place>,
+    /// The principal has as many connections as it may.
+    crowded: bool,
 }
 
 /// One connection at the door.
@@ -26,12 +31,32 @@ pub(crate) struct Caller {
     pub(crate) hall: Arc<Hall>,
     /// Who TLS proved to be there.
     pub(crate) remote: NodeId,
+    /// Where strangers like this one are counted together.
+    source: Option<Counted>,
     shown: Arc<Mutex<Shown>>,
 }
 
 impl Caller {
-    pub(crate) fn new(hall: &Arc<Hall>, remote: NodeId) -> Self {
-        Self { hall: Arc::clone(hall), remote, shown: Arc::default() }
+    pub(crate) fn new(hall: &Arc<Hall>, connection: &Connection) -> Self {
+        let source = Counted::source(connection.remote_addr());
+        Self { hall: Arc::clone(hall), remote: connection.remote(), source, shown: Arc::default() }
+    }
+
+    fn lock_shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something that must not stay half done, whatever becomes of the connection meanwhile.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.hall.requests.spawn(work).await {
+            Ok(done) => done,
+            // The runtime ends, or the work panicked: both end this request as well.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Judges chains as they are shown, and keeps the good ones.
@@ -40,13 +65,20 @@ impl Caller {
     }
 
     fn show_one(&self, chain: &[u8]) -> ChainVerdict {
+        if self.too_many_denials() {
+            return ChainVerdict::Refused(RefusalCode::RateLimited.number());
+        }
         let now = clock::now();
-        let epoch = Timestamp(0);
+        let epoch = self.hall.settings.authority.epoch();
         let judged = admit(now, self.hall.id, self.remote, epoch, chain, &mut self.hall.verified());
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         match judged {
             Ok(held) => {
+                let mut shown = self.lock_shown();
                 let leaf = held.leaf();
+                if shown.place.is_none() && !held.is_owner() {
+                    shown.place = self.hall.crowd.enter(held.principal());
+                    shown.crowded = shown.place.is_none();
+                }
                 shown.held.retain(|known| known.leaf() != leaf);
                 if shown.held.len() >= CONNECTION_CHAINS {
                     shown.held.remove(0);
@@ -57,7 +89,7 @@ impl Caller {
             Err(denial) => {
                 tracing::info!(peer = %self.remote, %denial, "a chain was refused");
                 let code = denial.code().number();
-                shown.refused = Some(denial);
+                self.lock_shown().refused = Some(denial);
                 self.count_denial();
                 ChainVerdict::Refused(code)
             }
@@ -66,7 +98,17 @@ impl Caller {
 
     /// Whether one valid chain was shown.
     pub(crate) fn is_known(&self) -> bool {
-        !self.shown.lock().unwrap_or_else(PoisonError::into_inner).held.is_empty()
+        !self.lock_shown().held.is_empty()
+    }
+
+    /// Whether the principal that was shown has too many connections.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.lock_shown().crowded
+    }
+
+    /// Whether the owner's own chain was shown.
+    pub(crate) fn is_owner(&self) -> bool {
+        self.lock_shown().held.iter().any(Held::is_owner)
     }
 
     /// Asks for leave. Every request passes here, and nowhere else.
@@ -86,13 +128,15 @@ impl Caller {
         command: Command,
     ) -> Result<Grant, Box<Refusal>> {
         let args = Args::default();
-        let grant = self.authorize(leaf, command, &args)?;
-        if grant.owner { Ok(grant) } else { Err(self.refuse_denied(&Denial::OwnerOnly, command, &args)) }
+        match self.judge(leaf, command, &args) {
+            Ok(grant) if grant.owner => Ok(grant),
+            _ => Err(self.refuse_denied(&Denial::OwnerOnly, command, &args)),
+        }
     }
 
     fn judge(&self, leaf: Option<CidDigest>, command: Command, args: &Args) -> Result<Grant, Denial> {
         let now = clock::now();
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.lock_shown();
         let mut denial = shown.refused.clone().unwrap_or(Denial::NoProof);
         let mut found = false;
         for held in shown.held.iter().rev().filter(|held| leaf.is_none_or(|leaf| held.leaf() == leaf)) {
@@ -107,12 +151,9 @@ impl Caller {
 
     /// The leaf of the chain to prompt under when the prompter named none: of those that allow prompting, the one
     /// that allows most of these tools; the one shown last when several do.
-    pub(crate) fn leaf_for_prompt<'a>(
-        &self,
-        tools: impl Iterator<Item = &'a str> + Clone,
-    ) -> Option<CidDigest> {
+    pub(crate) fn leaf_for_prompt(&self, tools: &[&str]) -> Option<CidDigest> {
         let now = clock::now();
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.lock_shown();
         let allows = |held: &Held, tool: &str| {
             let shell = tool == clankers_auth::vocab::SHELL_TOOL;
             let args = Args {
@@ -127,20 +168,32 @@ impl Caller {
             .held
             .iter()
             .filter(|held| held.authorize(now, Command::PromptSend, &Args::default()).is_ok());
-        prompting
-            .max_by_key(|held| tools.clone().filter(|tool| allows(held, tool)).count())
-            .map(Held::leaf)
+        prompting.max_by_key(|held| tools.iter().filter(|tool| allows(held, tool)).count()).map(Held::leaf)
     }
 
-    /// Whether this peer was refused too often lately to be read at all.
+    /// Who is counted when this caller is refused: the principal once one is known, else its key and where it
+    /// comes from.
+    fn counted(&self) -> Vec<Counted> {
+        match self.lock_shown().held.last().map(Held::principal) {
+            Some(principal) => vec![Counted::Peer(principal)],
+            None => self.source.into_iter().chain([Counted::Peer(self.remote)]).collect(),
+        }
+    }
+
+    /// Whether this peer was refused too often lately to be read at all. The owner always is.
     pub(crate) fn too_many_denials(&self) -> bool {
-        let mut denials = self.hall.denials.lock().unwrap_or_else(PoisonError::into_inner);
-        !denials.allows(clock::now(), self.remote)
+        if self.is_owner() {
+            return false;
+        }
+        let (now, counted) = (clock::now(), self.counted());
+        let denials = self.hall.denials.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.into_iter().any(|who| !denials.allows(now, who))
     }
 
     fn count_denial(&self) {
+        let (now, counted) = (clock::now(), self.counted());
         let mut denials = self.hall.denials.lock().unwrap_or_else(PoisonError::into_inner);
-        denials.denied(clock::now(), self.remote);
+        counted.into_iter().for_each(|who| denials.denied(now, who));
     }
 
     fn refuse_denied(&self, denial: &Denial, command: Command, args: &Args) -> Box<Refusal> {

@@ -21,8 +21,9 @@ use zeroize::Zeroizing;
 use crate::{
     clock, connection,
     context::Context,
+    crowd::Crowd,
     denials::DenialLimiter,
-    limits::{CONNECTIONS, STORE_WAIT},
+    limits::{CONNECTIONS, LOOPBACK_RESERVE, STORE_WAIT},
     sessions::Sessions,
     settings::Settings,
 };
@@ -64,6 +65,7 @@ pub struct Hall {
     pub(crate) context: Arc<Context>,
     pub(crate) counters: Counters,
     pub(crate) denials: Mutex<DenialLimiter>,
+    pub(crate) crowd: Crowd,
     /// The way to the network; none when the hall serves one command in process.
     pub(crate) mesh: OnceLock<Arc<Mesh>>,
     /// Cancelled when somebody who may asked the node to stop, with the time that turns are given.
@@ -116,6 +118,7 @@ impl Hall {
             context,
             counters: Counters::default(),
             denials: Mutex::default(),
+            crowd: Crowd::default(),
             mesh: OnceLock::new(),
             stop: CancellationToken::new(),
             drain: Mutex::new(crate::limits::DRAIN),
@@ -139,7 +142,8 @@ impl Hall {
         let number = self.counters.connections.fetch_add(1, Ordering::Relaxed);
         {
             let mut live = self.lock_live();
-            if live.len() >= CONNECTIONS {
+            let here = connection.remote_addr().is_none_or(|addr| addr.ip().is_loopback());
+            if live.len() >= CONNECTIONS + if here { LOOPBACK_RESERVE } else { 0 } {
                 let code = clankers_protocol::refusal::CloseCode::RateLimited;
                 connection.close(u32::from(code.number()), "the node serves as many connections as it can");
                 return;

@@ -8,17 +8,20 @@
 pub mod clock;
 mod connection;
 mod context;
+mod crowd;
 pub mod daemon;
 mod denials;
 mod door;
 pub mod hall;
 pub mod limits;
 pub mod nearest;
+mod select;
 mod service;
 mod session;
 mod sessions;
 pub mod settings;
 mod system_prompt;
+mod trouble;
 pub mod workspace;
 
 /// The way to the network, for whoever dials.

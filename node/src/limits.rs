@@ -22,8 +22,10 @@ pub const PARALLEL_TOOLS: usize = 8;
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Refusals for want of authority per minute and peer, before requests are refused unread (count).
 pub const DENIALS_PER_MINUTE: u32 = 60;
-/// Peers whose refusals are counted at a time (count).
-pub const DENIAL_PEERS: usize = 4096;
+/// The same for all strangers from one address (count).
+pub const SOURCE_DENIALS_PER_MINUTE: u32 = 600;
+/// Peers and sources whose refusals are counted at a time (count).
+pub const DENIAL_WINDOWS: usize = 8192;
 /// Connections served at a time (count).
 pub const CONNECTIONS: usize = 1024;
 /// How long `daemon stop` lets running turns end (time).
@@ -37,7 +39,17 @@ pub const RESOLVE_WAIT: Duration = Duration::from_secs(10);
 /// How long a command waits for a store that another command holds (time).
 pub const STORE_WAIT: Duration = Duration::from_secs(5);
 /// An idle session without a subscriber is unloaded after this (time).
-pub const SESSION_IDLE: Duration = Duration::from_secs(300);
+pub const SESSION_IDLE: Duration = Duration::from_secs(60);
+/// The ring of an idle session to which nobody listens is emptied after this (time).
+pub const RING_IDLE: Duration = Duration::from_secs(5);
+/// Sessions that one peer may have busy at a time (count).
+pub const BUSY_SESSIONS_PER_PEER: usize = 32;
+/// Connections that one peer may have at a time, whatever keys its runs use (count).
+pub const CONNECTIONS_PER_PEER: usize = 64;
+/// Connections from this machine beyond the limit, so that its owner gets in when others fill the node (count).
+pub const LOOPBACK_RESERVE: usize = 16;
+/// The longest that a prompt may take, whatever the settings say (time).
+pub const PROMPT_TIME_MAX: Duration = Duration::from_secs(400 * 24 * 3600);
 /// How long interrupted turns have to write their end (time).
 pub const HALT: Duration = Duration::from_secs(3);
 /// How long listeners have to receive the last events before the goodbye (time).
@@ -46,3 +58,5 @@ pub const GOODBYE: Duration = Duration::from_secs(1);
 pub const TYPO_LETTERS: usize = 2;
 /// Locks that prompts with the same id share (count).
 pub const PROMPT_LOCKS: usize = 64;
+/// How often a prompt is submitted to a session that was unloaded under it (count).
+pub const SUBMIT_TRIES: u32 = 5;

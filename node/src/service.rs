@@ -8,12 +8,13 @@ mod prompt;
 mod session;
 mod tokens;
 
-use clankers_mesh::{Connection, FrameReader, FrameWriter};
+use clankers_mesh::{Connection, FrameReader, FrameWriter, FramedError};
 use clankers_protocol::{
     Message,
     frame::Frame,
     hello::{Present, Presented},
     kind::Kind,
+    limits::PAGE_ENTRIES,
     message::{Ext, MessageError},
     refusal::{Refusal, RefusalCode},
     request::{
@@ -111,7 +112,11 @@ async fn reply<Q: Message, A: Message, F: Future<Output = Answer<A>>>(
     };
     match answer {
         Ok(answer) => {
-            let _sent = writer.send(&answer).await;
+            if let Err(FramedError::Frame(error)) = writer.send(&answer).await {
+                let refusal =
+                    caller.refuse(RefusalCode::TooLarge, &format!("the answer is too large: {error}"));
+                let _sent = writer.send(&refusal).await;
+            }
             let _finished = writer.finish();
         }
         Err(refusal) => refuse(writer, &refusal).await,
@@ -139,4 +144,11 @@ fn present_chains(caller: &Caller, connection: &Connection, present: &Present) -
         connection.admit();
     }
     Ok(Presented { chains, ext: Ext::default() })
+}
+
+/// One page of a listing, and how many come after it.
+fn page<T>(all: Vec<T>, skip: u64) -> (Vec<T>, u64) {
+    let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+    let more = all.len().saturating_sub(skip.saturating_add(PAGE_ENTRIES)) as u64;
+    (all.into_iter().skip(skip).take(PAGE_ENTRIES).collect(), more)
 }

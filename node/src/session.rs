@@ -15,7 +15,10 @@ mod runner;
 pub(crate) mod subscription;
 mod turn;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use clankers_agent::rebuild;
 use clankers_auth::Held;
@@ -34,7 +37,7 @@ use self::{actor::Actor, feed::Feed, prompts::Prompts, subscription::Start};
 use crate::{clock, context::Context, limits::ACTOR_QUEUE};
 
 /// A prompt that was allowed and is to run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Job {
     pub(crate) prompt_id: PromptId,
     pub(crate) principal: NodeId,
@@ -44,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) limits: PromptLimits,
     /// The prompter's chain: every tool call is judged by it.
     pub(crate) held: Held,
+    /// When the prompter's time limit ends, counted from when the node took the prompt.
+    pub(crate) deadline: Instant,
 }
 
 /// A prompt that was written down, or had been before.
@@ -64,6 +69,12 @@ pub(crate) enum SubmitError {
     /// The node stops.
     #[error("the node is stopping")]
     Stopping,
+    /// The session was killed meanwhile.
+    #[error("the session was killed")]
+    Killed,
+    /// The session was unloaded meanwhile: load it and submit again.
+    #[error("the session was unloaded; send the prompt again")]
+    Unloaded,
     /// The log cannot be written.
     #[error("{0}")]
     Log(#[from] LogError),
@@ -74,10 +85,26 @@ pub(crate) enum SubmitError {
 pub(crate) enum Command {
     /// Run this.
     Submit(Box<Job>, oneshot::Sender<Result<Submitted, SubmitError>>),
-    /// Cancel this prompt, or the running one; answers whether there was one.
-    Cancel(Option<PromptId>, oneshot::Sender<bool>),
+    /// Cancel a prompt; answers whether there was one.
+    Cancel(Which, oneshot::Sender<bool>),
     /// Cancel everything and end.
     Close,
+}
+
+/// Which prompt is meant, by whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Which {
+    /// Only a prompt of this principal; the owner means anybody's.
+    pub(crate) principal: Option<NodeId>,
+    /// The prompt with this id, or the running one.
+    pub(crate) prompt_id: Option<PromptId>,
+}
+
+impl Which {
+    fn means(&self, principal: NodeId, prompt_id: &PromptId) -> bool {
+        self.principal.is_none_or(|own| own == principal)
+            && self.prompt_id.as_ref().is_none_or(|id| id == prompt_id)
+    }
 }
 
 /// What a session is doing, for listings.
@@ -154,14 +181,19 @@ impl Session {
     pub(crate) async fn submit(&self, job: Job) -> Result<Submitted, SubmitError> {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.send(Command::Submit(Box::new(job), reply)).await;
-        sent.map_err(|_| SubmitError::Stopping)?;
-        answer.await.unwrap_or(Err(SubmitError::Stopping))
+        sent.map_err(|_| SubmitError::Unloaded)?;
+        answer.await.unwrap_or(Err(SubmitError::Unloaded))
     }
 
     /// Cancels a prompt, or the running one; says whether there was one.
-    pub(crate) async fn cancel(&self, prompt_id: Option<PromptId>) -> bool {
+    pub(crate) async fn cancel(&self, which: Which) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Cancel(prompt_id, reply)).await.is_ok() && answer.await.unwrap_or(false)
+        self.commands.send(Command::Cancel(which, reply)).await.is_ok() && answer.await.unwrap_or(false)
+    }
+
+    /// Cancels a prompt when the returned guard is dropped, unless it is disarmed before.
+    pub(crate) fn cancel_on_drop(self: &Arc<Self>, which: Which) -> CancelOnDrop {
+        CancelOnDrop(Some((Arc::clone(self), which)))
     }
 
     /// What it is doing.
@@ -190,6 +222,11 @@ impl Session {
         !status.running && status.queued == 0 && self.listeners() == 0
     }
 
+    /// Whether a prompt of this principal runs or waits here.
+    pub(crate) fn is_busy_for(&self, principal: NodeId) -> bool {
+        self.lock_prompts().unsettled().any(|entry| entry.principal == principal)
+    }
+
     /// Asks an idle actor to end, to make room.
     pub(crate) fn unload(&self) {
         self.unload.cancel();
@@ -210,17 +247,42 @@ impl Session {
     }
 }
 
+/// See [`Session::cancel_on_drop`].
+#[derive(Debug)]
+pub(crate) struct CancelOnDrop(Option<(Arc<Session>, Which)>);
+
+impl CancelOnDrop {
+    /// The prompt has ended: nothing is to be cancelled.
+    pub(crate) fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some((session, which)) = self.0.take() {
+            // The runtime's own task: whoever drops this may be ending himself.
+            let cancel = async move { session.cancel(which).await };
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(cancel);
+            }
+        }
+    }
+}
+
 /// What closes the prompts and calls that a crash left open: results that say that nobody knows, and an end
 /// for each prompt. Nothing of them is run again.
 fn closing_events(events: &[Event], prompts: &Prompts) -> Vec<Event> {
     let lost = rebuild(events).lost.into_iter().map(Event::ToolResult);
-    let settle = prompts.unsettled().map(|entry| Event::Settled(interrupted(entry.prompt_id.clone())));
+    let settle =
+        prompts.unsettled().map(|entry| Event::Settled(interrupted(entry.prompt_id.clone(), entry.seq)));
     lost.chain(settle).collect()
 }
 
-fn interrupted(prompt_id: PromptId) -> SettledEvent {
+fn interrupted(prompt_id: PromptId, prompt_seq: u64) -> SettledEvent {
     SettledEvent {
         prompt_id,
+        prompt_seq,
         outcome: Outcome::Interrupted,
         reason: Some("the node stopped while this prompt was open; what it did until then was done".into()),
         usage: clankers_protocol::conversation::Usage::default(),

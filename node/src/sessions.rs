@@ -124,22 +124,33 @@ impl Sessions {
 
     /// A session, loaded when it is not.
     pub(crate) async fn open(&self, id: SessionId) -> Result<Arc<Session>, SessionError> {
-        if let Some(session) = self.loaded(id) {
+        loop {
+            let known = self.lock_loaded().get(&id).cloned();
+            match known {
+                Some(session) if !session.is_over() => return Ok(session),
+                // Nobody else waits for this one to end.
+                Some(ending) => self.forget(&ending).await,
+                None => {}
+            }
+            let _one = self.loading.lock().await;
+            if self.lock_loaded().contains_key(&id) {
+                continue;
+            }
+            self.make_room()?;
+            let context = Arc::clone(&self.context);
+            let session = blocking(move || Session::load(&context, id)).await??;
+            self.lock_loaded().insert(id, Arc::clone(&session));
             return Ok(session);
         }
-        let _one = self.loading.lock().await;
-        if let Some(session) = self.loaded(id) {
-            return Ok(session);
+    }
+
+    /// Waits until a session's actor has ended, then forgets it.
+    async fn forget(&self, ending: &Arc<Session>) {
+        ending.ended.cancelled().await;
+        let mut loaded = self.lock_loaded();
+        if loaded.get(&ending.id).is_some_and(|session| Arc::ptr_eq(session, ending)) {
+            loaded.remove(&ending.id);
         }
-        let ending = self.lock_loaded().remove(&id);
-        if let Some(ending) = ending {
-            ending.ended.cancelled().await;
-        }
-        self.make_room()?;
-        let context = Arc::clone(&self.context);
-        let session = blocking(move || Session::load(&context, id)).await??;
-        self.lock_loaded().insert(id, Arc::clone(&session));
-        Ok(session)
     }
 
     fn make_room(&self) -> Result<(), SessionError> {
@@ -147,14 +158,13 @@ impl Sessions {
             return Err(SessionError::Stopping);
         }
         let mut loaded = self.lock_loaded();
-        loaded.retain(|_, session| !session.is_over());
+        loaded.retain(|_, session| !session.ended.is_cancelled());
         let max = self.context.limits.max_sessions;
         if loaded.len() < max {
             return Ok(());
         }
-        let idle = loaded.iter().find(|(_, session)| session.is_idle()).map(|(id, _)| *id);
-        let session = idle.and_then(|id| loaded.remove(&id)).ok_or(SessionError::TooMany(max))?;
-        session.unload();
+        let idle = loaded.values().find(|session| session.is_idle()).cloned();
+        idle.ok_or(SessionError::TooMany(max))?.unload();
         Ok(())
     }
 
@@ -185,6 +195,12 @@ impl Sessions {
     /// How many there are on the disk.
     pub(crate) async fn count(&self, hall: &Arc<Hall>) -> u64 {
         self.list(hall, false).await.map_or(0, |all| all.len() as u64)
+    }
+
+    /// Sessions in which a prompt of this principal runs or waits.
+    pub(crate) fn busy_of(&self, principal: NodeId) -> usize {
+        let loaded: Vec<_> = self.lock_loaded().values().cloned().collect();
+        loaded.iter().filter(|session| session.is_busy_for(principal)).count()
     }
 
     /// Prompts that run or wait.
@@ -248,12 +264,12 @@ impl Sessions {
 
     /// Cancels what runs in a session and archives it; says whether something ran.
     pub(crate) async fn kill(&self, hall: &Arc<Hall>, id: SessionId) -> Result<bool, SessionError> {
-        let loaded = self.lock_loaded().remove(&id);
+        let loaded = self.lock_loaded().get(&id).cloned();
         let mut was_running = false;
         if let Some(session) = loaded {
             was_running = session.status().running;
             session.close().await;
-            session.ended.cancelled().await;
+            self.forget(&session).await;
         }
         let index = self.index(hall).await?;
         blocking(move || index.archive(id)).await??;

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clankers_protocol::Timestamp;
 use serde::Deserialize;
 
 /// All settings. What is not set has a default.
@@ -25,6 +26,29 @@ pub struct Settings {
     pub models: Models,
     /// What the node takes on.
     pub limits: Limits,
+    /// Mass withdrawal of tokens.
+    pub authority: Authority,
+}
+
+/// `[authority]`
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Authority {
+    /// Every token issued before this moment (RFC 3339) is refused: the auth epoch.
+    pub not_before: Option<String>,
+}
+
+impl Authority {
+    /// The auth epoch; the beginning of time when it was never moved.
+    #[must_use]
+    pub fn epoch(&self) -> Timestamp {
+        self.not_before.as_deref().and_then(moment).unwrap_or_default()
+    }
+}
+
+fn moment(text: &str) -> Option<Timestamp> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(at.as_millisecond()).ok().map(Timestamp)
 }
 
 /// `[network]`
@@ -157,6 +181,9 @@ impl Settings {
         if let Some(relay) = &self.network.relay {
             check_relay(relay)?;
         }
+        if self.authority.not_before.as_deref().is_some_and(|text| moment(text).is_none()) {
+            return Err("authority.not_before: write a moment like 2026-11-20T08:00:00Z".into());
+        }
         if self.workspace.as_ref().is_some_and(|w| !w.is_absolute()) {
             return Err("workspace: write an absolute path".into());
         }
@@ -242,6 +269,9 @@ mod tests {
         assert!(parse("[network]\nrelay = \"yes\"").is_err());
         assert!(parse("workspace = \"src\"").is_err());
         assert!(parse("[limits]\nmax_turns = 0").is_err());
+        assert!(parse("[authority]\nnot_before = \"yesterday\"").is_err());
+        let set = parse("[authority]\nnot_before = \"1970-01-01T00:00:02Z\"").unwrap();
+        assert_eq!(set.authority.epoch(), Timestamp(2000));
     }
 
     #[test]

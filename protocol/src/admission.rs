@@ -4,7 +4,10 @@
 use crate::{
     Timestamp,
     hello::Hello,
-    limits::{UNAUTHENTICATED_HELLO_MS, UNAUTHENTICATED_PARKED_STREAMS},
+    limits::{
+        UNAUTHENTICATED_HELLO_MS, UNAUTHENTICATED_IDLE_MS, UNAUTHENTICATED_LIFE_MS,
+        UNAUTHENTICATED_PARKED_STREAMS,
+    },
     refusal::CloseCode,
 };
 
@@ -17,6 +20,8 @@ pub enum Input {
     NotHello,
     /// A further stream was opened; the shell names it by a number of its own.
     Stream(u64),
+    /// A valid chain was shown: the limits of strangers no longer hold.
+    Known,
     /// Time passed.
     Tick,
 }
@@ -41,8 +46,16 @@ pub enum Output {
 
 #[derive(Debug, PartialEq, Eq)]
 enum State {
-    Waiting { deadline: Timestamp, parked: Vec<u64> },
-    Admitted,
+    Waiting {
+        deadline: Timestamp,
+        parked: Vec<u64>,
+    },
+    /// Hello was said, no valid chain was shown yet.
+    Stranger {
+        idle: Timestamp,
+        end: Timestamp,
+    },
+    Known,
     Closed,
 }
 
@@ -64,7 +77,10 @@ impl Admission {
     /// Takes one input, says what to do.
     pub fn handle(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) {
         match (&mut self.state, input) {
-            (State::Closed, _) | (State::Admitted, Input::Tick | Input::NotHello) => {}
+            (State::Closed, _)
+            | (State::Known, Input::Tick | Input::NotHello | Input::Known)
+            | (State::Stranger { .. }, Input::NotHello)
+            | (State::Waiting { .. }, Input::Known) => {}
             (State::Waiting { deadline, .. }, _) if now >= *deadline => self.close(CloseCode::NoHello, out),
             (State::Waiting { .. }, Input::Tick) => {}
             (State::Waiting { .. }, Input::NotHello) => self.close(CloseCode::NoHello, out),
@@ -79,12 +95,27 @@ impl Admission {
                 let spoken = self.versions.iter().rev().find(|v| hello.versions.contains(v));
                 let Some(version) = spoken.copied() else { return self.close(CloseCode::Version, out) };
                 let parked = std::mem::take(parked);
-                self.state = State::Admitted;
+                let (idle, end) =
+                    (now.plus_ms(UNAUTHENTICATED_IDLE_MS), now.plus_ms(UNAUTHENTICATED_LIFE_MS));
+                self.state = State::Stranger { idle, end };
+                out.push(Output::WakeAt(idle));
                 out.push(Output::Welcome { version, hello });
                 out.extend(parked.into_iter().map(Output::Serve));
             }
-            (State::Admitted, Input::Stream(stream)) => out.push(Output::Serve(stream)),
-            (State::Admitted, Input::Hello(_)) => self.close(CloseCode::SecondHello, out),
+            (State::Stranger { .. } | State::Known, Input::Hello(_)) => {
+                self.close(CloseCode::SecondHello, out)
+            }
+            (State::Known, Input::Stream(stream)) => out.push(Output::Serve(stream)),
+            (State::Stranger { .. }, Input::Known) => self.state = State::Known,
+            (State::Stranger { idle, end }, _) if now >= (*idle).min(*end) => {
+                self.close(CloseCode::NoAuthority, out);
+            }
+            (State::Stranger { .. }, Input::Tick) => {}
+            (State::Stranger { idle, end }, Input::Stream(stream)) => {
+                *idle = now.plus_ms(UNAUTHENTICATED_IDLE_MS);
+                out.push(Output::WakeAt((*idle).min(*end)));
+                out.push(Output::Serve(stream));
+            }
         }
     }
 
@@ -133,13 +164,14 @@ mod tests {
             (2, hello(vec![1])),
             (3, Input::Stream(12)),
         ]);
+        let out: Vec<_> = out.into_iter().filter(|o| !matches!(o, Output::WakeAt(_))).collect();
         assert!(matches!(out[0], Output::Welcome { version: 1, .. }));
         assert_eq!(out[1..], [Output::Serve(4), Output::Serve(8), Output::Serve(12)]);
     }
 
     #[test]
     fn the_highest_common_version_is_spoken() {
-        assert!(matches!(run(vec![(0, hello(vec![1, 2, 3]))])[0], Output::Welcome { version: 2, .. }));
+        assert!(matches!(run(vec![(0, hello(vec![1, 2, 3]))])[1], Output::Welcome { version: 2, .. }));
         assert_eq!(run(vec![(0, hello(vec![7]))]), [Output::Close(CloseCode::Version)]);
     }
 
@@ -148,15 +180,27 @@ mod tests {
         assert_eq!(run(vec![(UNAUTHENTICATED_HELLO_MS, Input::Tick)]), [Output::Close(CloseCode::NoHello)]);
         assert_eq!(run(vec![(0, Input::NotHello)]), [Output::Close(CloseCode::NoHello)]);
         let out = run(vec![(0, hello(vec![1])), (1, hello(vec![1])), (2, Input::Stream(4))]);
-        assert_eq!(out[1..], [Output::Close(CloseCode::SecondHello)]);
+        assert_eq!(out.last(), Some(&Output::Close(CloseCode::SecondHello)));
         let flood = (0..9).map(|n| (0, Input::Stream(n))).collect();
         assert_eq!(run(flood), [Output::Close(CloseCode::TooMuch)]);
+    }
+
+    #[test]
+    fn a_stranger_that_rests_or_stays_for_ever_is_closed_and_a_known_peer_is_not() {
+        let idle = UNAUTHENTICATED_IDLE_MS;
+        let closed = Some(&Output::Close(CloseCode::NoAuthority));
+        assert_eq!(run(vec![(0, hello(vec![1])), (idle, Input::Tick)]).last(), closed);
+        let busy = (0..100).map(|n| (n * 2_000, Input::Stream(n)));
+        let asked: Vec<_> = std::iter::once((0, hello(vec![1]))).chain(busy).collect();
+        assert_eq!(run(asked).last(), closed);
+        let known = vec![(0, hello(vec![1])), (1, Input::Known), (UNAUTHENTICATED_LIFE_MS, Input::Tick)];
+        assert!(!run(known).iter().any(|o| matches!(o, Output::Close(_))));
     }
 
     proptest! {
         #[test]
         fn nothing_is_served_before_welcome_nor_after_close(
-            steps in prop::collection::vec((0_u64..6000, 0_u8..4), 0..40)
+            steps in prop::collection::vec((0_u64..6000, 0_u8..5), 0..40)
         ) {
             let mut at = 0;
             let inputs = steps.into_iter().enumerate().map(|(n, (dt, what))| {
@@ -165,6 +209,7 @@ mod tests {
                     0 => hello(vec![1]),
                     1 => Input::NotHello,
                     2 => Input::Tick,
+                    3 => Input::Known,
                     _ => Input::Stream(n as u64),
                 })
             }).collect();

@@ -105,6 +105,8 @@ pub enum Outcome {
 pub struct SettledEvent {
     /// Which prompt.
     pub prompt_id: PromptId,
+    /// Seq of its own event: two principals may choose the same id in one session.
+    pub prompt_seq: u64,
     /// How.
     pub outcome: Outcome,
     /// Why and what to do, when it did not complete.

@@ -68,7 +68,7 @@ pub fn event(session: SessionId, durable: &Durable) -> Value {
             "type": "usage", "model": e.model, "usage": e.usage, "cost": cost(e.cost),
         }),
         Event::Settled(e) => json!({
-            "type": "settled", "prompt_id": e.prompt_id, "outcome": e.outcome, "reason": e.reason,
+            "type": "settled", "prompt_id": e.prompt_id, "prompt_seq": e.prompt_seq, "outcome": e.outcome, "reason": e.reason,
             "usage": e.usage, "cost": cost(e.cost),
         }),
     };
@@ -120,6 +120,7 @@ mod tests {
         assert_eq!(line["type"], "text_delta");
         let settled = SettledEvent {
             prompt_id: "p".parse().unwrap(),
+            prompt_seq: 1,
             outcome: Outcome::TimedOut,
             reason: None,
             usage: Usage::default(),

@@ -8,6 +8,10 @@ pub const FRAME_BYTES: u32 = 1024 * 1024;
 pub const UNAUTHENTICATED_PARKED_STREAMS: usize = 8;
 /// How long a connection may live without a Hello (milliseconds).
 pub const UNAUTHENTICATED_HELLO_MS: u64 = 5_000;
+/// How long an admitted connection may rest without a valid chain (milliseconds).
+pub const UNAUTHENTICATED_IDLE_MS: u64 = 10_000;
+/// How long an admitted connection may live without one, whatever it asks (milliseconds).
+pub const UNAUTHENTICATED_LIFE_MS: u64 = 120_000;
 /// Proof chains in one Hello or Present (count).
 pub const CHAINS: usize = 8;
 /// One proof chain (bytes).
@@ -41,6 +45,6 @@ pub const REFUSAL_TEXT_BYTES: usize = 2048;
 /// Hints in a refusal (count).
 pub const REFUSAL_HINTS: usize = 8;
 /// Sessions or peers in one page of a listing (count).
-pub const PAGE_ENTRIES: usize = 1000;
+pub const PAGE_ENTRIES: usize = 200;
 /// Socket addresses in one record of a peer (count).
 pub const ADDRESSES: usize = 32;

@@ -137,7 +137,7 @@ codes! {
         /// The node's own store, disk or settings failed.
         NodeTrouble = 18, "node_trouble", Machine;
         /// The model that was asked for is not configured.
-        NoModel = 19, "no_model", Credentials;
+        NoModel = 19, "no_model", NotFound;
         /// The node offers peers no workspace.
         NoWorkspace = 20, "no_workspace", Denied;
     }
@@ -147,7 +147,7 @@ codes! {
     /// Why a connection is closed: QUIC application error codes.
     CloseCode {
         /// Done; nothing is wrong.
-        Done = 0, "done", Interrupted;
+        Done = 0, "done", Unreachable;
         /// The node is stopping.
         Stopping = 1, "stopping", Unreachable;
         /// No version in common.
@@ -164,6 +164,8 @@ codes! {
         RateLimited = 7, "rate_limited", Limit;
         /// The authority under which something ran has ended.
         AuthorityEnded = 8, "authority_ended", Denied;
+        /// No valid token was shown in time.
+        NoAuthority = 9, "no_authority", Denied;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use clankers_node::settings::{Limits, Models, Network, OpenAi, Scripted, Settings};
+use clankers_node::settings::{Authority, Limits, Models, Network, OpenAi, Scripted, Settings};
 use clankers_protocol::{
     SessionId,
     event::{Delta, DeltaKind, StreamItem},
@@ -22,7 +22,8 @@ fn tables_are_those_of_the_code() {
         if update("UPDATE_DOCS") {
             let text = read(name);
             let new = markdown::regenerated(&text, table, &wanted);
-            fs::write(root().join(name), new.unwrap_or_else(|| panic!("{name}: no place for '{table}'"))).unwrap();
+            fs::write(root().join(name), new.unwrap_or_else(|| panic!("{name}: no place for '{table}'")))
+                .unwrap();
         }
         let text = read(name);
         let got = markdown::generated(&text, table).unwrap_or_else(|| panic!("{name}: no table '{table}'"));
@@ -36,7 +37,10 @@ fn the_command_line_is_the_documented_one() {
     if update("UPDATE_DOCS") {
         fs::write(root().join("docs/cli.md"), &wanted).unwrap();
     }
-    assert!(read("docs/cli.md") == wanted, "docs/cli.md is not what --help says; UPDATE_DOCS=1 writes it anew");
+    assert!(
+        read("docs/cli.md") == wanted,
+        "docs/cli.md is not what --help says; UPDATE_DOCS=1 writes it anew"
+    );
     // Every command has a page of its own, down to the leaves.
     for path in ["", "rpc prompt", "rpc peers add", "token create", "daemon start"] {
         assert!(help::pages().contains_key(path), "{path}");
@@ -47,8 +51,11 @@ fn the_command_line_is_the_documented_one() {
 fn exit_codes_are_in_the_readme_as_in_help() {
     let pages = help::pages();
     let (_, list) = pages[""].split_once("Exit codes:").unwrap();
-    let codes: Vec<&str> =
-        list.split(',').filter_map(|part| part.split_whitespace().next()).filter(|w| w.parse::<u8>().is_ok()).collect();
+    let codes: Vec<&str> = list
+        .split(',')
+        .filter_map(|part| part.split_whitespace().next())
+        .filter(|w| w.parse::<u8>().is_ok())
+        .collect();
     assert_eq!(codes, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "124", "130"]);
     let readme = read("README.md");
     for code in codes {
@@ -70,7 +77,8 @@ fn keys(prefix: &str, table: &toml::Table, found: &mut BTreeSet<String>) {
 
 /// No `..` here: a new setting does not compile until it stands in this test, and so in the document.
 fn all_are_set(settings: Settings) -> bool {
-    let Settings { label, workspace, model, network, models, limits } = settings;
+    let Settings { label, workspace, model, network, models, limits, authority } = settings;
+    let Authority { not_before } = authority;
     let Network { bind, relay, mdns, mdns_port } = network;
     let Models { openai, scripted } = models;
     let OpenAi { api_base, models } = openai.unwrap();
@@ -91,6 +99,7 @@ fn all_are_set(settings: Settings) -> bool {
         && max_queue != defaults.max_queue
         && max_turns != defaults.max_turns
         && prompt_timeout_secs != defaults.prompt_timeout_secs
+        && not_before.is_some()
 }
 
 #[test]

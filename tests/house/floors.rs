@@ -87,7 +87,10 @@ fn arrows_up_and_sideways_are_found() {
     ] {
         for used in [Use::Ships, Use::Tests] {
             let found = with(&[(from, to, used)]);
-            assert!(found.len() == 1 && found[0].contains(&format!("points {way}")), "{from} -> {to}: {found:?}");
+            assert!(
+                found.len() == 1 && found[0].contains(&format!("points {way}")),
+                "{from} -> {to}: {found:?}"
+            );
         }
     }
     // What only tests may do beside each other does not ship.

@@ -72,9 +72,10 @@ pub(crate) fn document() -> String {
 /// What is wrong with a line that a person is told to type, if it is about this program. Pure.
 pub(crate) fn fault(line: &str, pages: &BTreeMap<String, String>) -> Option<String> {
     let words: Vec<&str> = line.split_whitespace().collect();
-    // What stands before the program: variables, a pipe's left side, `$`.
-    let at = words.iter().position(|word| *word == "clankers")?;
-    let words: Vec<&str> = words[at + 1..].iter().copied().take_while(|w| !matches!(*w, "|" | "#" | "&&" | ">")).collect();
+    // What stands before the program: variables, a pipe's left side, `$`. To cargo it is a package's name.
+    let at = words.iter().position(|word| *word == "clankers").filter(|_| words[0] != "cargo")?;
+    let words: Vec<&str> =
+        words[at + 1..].iter().copied().take_while(|w| !matches!(*w, "|" | "#" | "&&" | ">")).collect();
     let mut path: Vec<&str> = Vec::new();
     let mut flags = Vec::new();
     for word in words {
@@ -92,8 +93,8 @@ pub(crate) fn fault(line: &str, pages: &BTreeMap<String, String>) -> Option<Stri
     }
     // A flag ends where its name does.
     let knows = |flag: &str| {
-        page.match_indices(flag)
-            .any(|(at, _)| page[at + flag.len()..].chars().next().is_none_or(|c| !c.is_alphanumeric() && c != '-'))
+        let after = page.split(flag).skip(1);
+        after.into_iter().any(|rest| rest.chars().next().is_none_or(|c| !c.is_alphanumeric() && c != '-'))
     };
     flags.iter().find(|flag| !knows(flag)).map(|flag| format!("'{line}': '{name}' has no {flag}"))
 }
@@ -101,7 +102,9 @@ pub(crate) fn fault(line: &str, pages: &BTreeMap<String, String>) -> Option<Stri
 #[test]
 fn lines_that_do_not_work_are_found() {
     let pages = pages();
-    for good in ["clankers demo", "clankers rpc ping desk -c 3", "$ x=1 clankers --home a daemon start -d", "ls -la"] {
+    for good in
+        ["clankers demo", "clankers rpc ping desk -c 3", "$ x=1 clankers --home a daemon start -d", "ls -la"]
+    {
         assert_eq!(fault(good, &pages), None);
     }
     for bad in ["clankers rpc pang desk", "clankers rpc ping desk --cuont 3", "clankers token revoke x"] {

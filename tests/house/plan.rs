@@ -69,7 +69,8 @@ pub(crate) const WALLED: &[(&str, &[&str])] = &[
 /// Rooms without a clock, a socket or a task: nothing of this may be in what they ship, however far down.
 pub(crate) const PURE: &[&str] = &["clankers-protocol", "ucan", "clankers-auth", "clankers-agent"];
 /// What a pure room may not reach.
-pub(crate) const IMPURE: &[&str] = &["tokio", "iroh", "mdns-sd$", "redb$", "reqwest$", "hyper", "mio$", "socket2$"];
+pub(crate) const IMPURE: &[&str] =
+    &["tokio", "iroh", "mdns-sd$", "redb$", "reqwest$", "hyper", "mio$", "socket2$"];
 
 fn named(name: &str, pattern: &str) -> bool {
     match pattern.strip_suffix('$') {
@@ -129,7 +130,9 @@ fn direction(graph: &Graph, from: &str, floor_from: u8, arrow: &Arrow) -> Option
 fn wall(from: &str, arrow: &Arrow) -> Option<String> {
     let (pattern, rooms) = WALLED.iter().find(|(pattern, _)| named(&arrow.to, pattern))?;
     let inside = rooms.contains(&from);
-    (!inside).then(|| format!("{from} -> {}: {} stays in {}", arrow.to, pattern.trim_end_matches('$'), rooms.join(", ")))
+    (!inside).then(|| {
+        format!("{from} -> {}: {} stays in {}", arrow.to, pattern.trim_end_matches('$'), rooms.join(", "))
+    })
 }
 
 /// The first impure crate that ships with `room`, and the way to it.

@@ -31,6 +31,9 @@ use clankers_protocol::{
     },
 };
 
+/// Decodes a body and compares what it says with a value.
+pub(crate) type Same = Box<dyn Fn(&[u8]) -> Result<(), String>>;
+
 /// A value, its frame, and the way back.
 pub(crate) struct Sample {
     /// The kind's name, and the variant's where there are several.
@@ -39,11 +42,11 @@ pub(crate) struct Sample {
     pub(crate) kind: Kind,
     /// The whole frame: header and body.
     pub(crate) frame: Vec<u8>,
-    /// Decodes a body and compares it with the value.
-    pub(crate) same: Box<dyn Fn(&[u8]) -> Result<(), String>>,
+    /// Whether a body says the value.
+    pub(crate) same: Same,
 }
 
-fn framed(kind: Kind, variant: &str, body: &[u8], same: Box<dyn Fn(&[u8]) -> Result<(), String>>) -> Sample {
+fn framed(kind: Kind, variant: &str, body: &[u8], same: Same) -> Sample {
     let name = kind.name().unwrap();
     let name = if variant.is_empty() { name.to_owned() } else { format!("{name}/{variant}") };
     Sample { name, kind, frame: frame::encode(kind, body, FRAME_BYTES).unwrap().to_vec(), same }
@@ -159,7 +162,8 @@ fn greetings() -> Vec<Sample> {
         chains: verdicts(),
         ext: ext(),
     };
-    let refusal = Refusal { ext: ext(), ..Refusal::new(RefusalCode::Expired, "too late", NODE).hint("ask again") };
+    let refusal =
+        Refusal { ext: ext(), ..Refusal::new(RefusalCode::Expired, "too late", NODE).hint("ask again") };
     vec![
         message("node", hello(PeerKind::Node)),
         message("cli", hello(PeerKind::Cli)),
@@ -204,7 +208,7 @@ fn sessions() -> Vec<Sample> {
     let reply = SessionListReply { sessions: states.map(session).to_vec(), more: 9, ext: ext() };
     let create = SessionCreate { leaf: LEAF, cwd: Some("/srv".into()), model: None, ext: ext() };
     vec![
-        message("", SessionList { leaf: None, archived: true, ext: ext() }),
+        message("", SessionList { leaf: None, skip: 200, archived: true, ext: ext() }),
         message("", reply),
         message("", create),
         message("", SessionCreated { session: SESSION, ext: ext() }),
@@ -255,8 +259,8 @@ fn peers() -> Vec<Sample> {
     };
     let label = PeerChange::Label { peer: "desk".into(), label: None };
     vec![
-        message("", PeerList { leaf: LEAF, ext: ext() }),
-        message("", PeerListReply { peers: vec![record()], ext: ext() }),
+        message("", PeerList { leaf: LEAF, skip: 200, ext: ext() }),
+        message("", PeerListReply { peers: vec![record()], more: 3, ext: ext() }),
         message("", PeerResolve { leaf: None, peer: "desk".into(), wait_ms: 3_000, ext: ext() }),
         message("", PeerResolved { peer: record(), chains: vec![vec![1, 2]], ext: ext() }),
         message("add", edit(add)),
@@ -286,8 +290,8 @@ fn tokens() -> Vec<Sample> {
         message("", created),
         message("", TokenImport { leaf: LEAF, token: "Cabc".into(), ext: ext() }),
         message("", TokenImported { record: token(), known: true, ext: ext() }),
-        message("", TokenList { leaf: LEAF, ext: ext() }),
-        message("", TokenListReply { tokens: vec![token()], ext: ext() }),
+        message("", TokenList { leaf: LEAF, skip: 200, ext: ext() }),
+        message("", TokenListReply { tokens: vec![token()], more: 3, ext: ext() }),
     ]
 }
 
@@ -347,7 +351,10 @@ pub(crate) fn durables() -> Vec<(String, Durable)> {
         ("interrupted", Outcome::Interrupted),
     ] {
         let (prompt_id, reason, usage) = (prompt_id(), Some("because".into()), usage());
-        add(variant, Event::Settled(SettledEvent { prompt_id, outcome, reason, usage, cost: None }));
+        add(
+            variant,
+            Event::Settled(SettledEvent { prompt_id, prompt_seq: 3, outcome, reason, usage, cost: None }),
+        );
     }
     all
 }

@@ -29,7 +29,8 @@ fn kinds() -> String {
     for kind in kind::ALL {
         let row = format!("{} = {:#06x};", kind.name().unwrap(), kind.0);
         let at = lines.iter().position(|line| *line == row).unwrap();
-        let words = lines[at - 1].trim_start_matches("///").trim().replace("[`crate::", "[`").replace(['[', ']'], "");
+        let words =
+            lines[at - 1].trim_start_matches("///").trim().replace("[`crate::", "[`").replace(['[', ']'], "");
         writeln!(out, "| `{:#06x}` | {} | {words} |", kind.0, kind.name().unwrap()).unwrap();
     }
     out
@@ -42,7 +43,15 @@ fn exit(kind: ExitKind) -> i32 {
 fn refusals() -> String {
     let mut out = String::from("| code | name | means | exit |\n|---|---|---|---|\n");
     for code in RefusalCode::ALL {
-        writeln!(out, "| {} | `{}` | {} | {} |", code.number(), code.name(), code.meaning(), exit(code.exit())).unwrap();
+        writeln!(
+            out,
+            "| {} | `{}` | {} | {} |",
+            code.number(),
+            code.name(),
+            code.meaning(),
+            exit(code.exit())
+        )
+        .unwrap();
     }
     out
 }
@@ -50,7 +59,15 @@ fn refusals() -> String {
 fn closes() -> String {
     let mut out = String::from("| code | name | means | exit |\n|---|---|---|---|\n");
     for code in CloseCode::ALL {
-        writeln!(out, "| {} | `{}` | {} | {} |", code.number(), code.name(), code.meaning(), exit(code.exit())).unwrap();
+        writeln!(
+            out,
+            "| {} | `{}` | {} | {} |",
+            code.number(),
+            code.name(),
+            code.meaning(),
+            exit(code.exit())
+        )
+        .unwrap();
     }
     out
 }
@@ -128,7 +145,8 @@ fn constants(source: &str) -> Vec<(String, String, String)> {
         }
         if let Some(doc) = line.strip_prefix("///") {
             words.push_str(doc);
-        } else if let Some((_, rest)) = line.split_once("const ").filter(|(before, _)| !before.contains("//")) {
+        } else if let Some((_, rest)) = line.split_once("const ").filter(|(before, _)| !before.contains("//"))
+        {
             let mut whole = rest.to_owned();
             while !whole.contains(';') {
                 let Some(more) = lines.next() else { break };

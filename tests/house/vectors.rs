@@ -22,7 +22,8 @@ fn hex(bytes: &[u8]) -> String {
 
 fn bytes(hex: &str) -> Vec<u8> {
     assert!(hex.len().is_multiple_of(2));
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    hex.as_bytes().chunks(2).map(pair).collect()
 }
 
 fn golden() -> BTreeMap<String, String> {
@@ -99,7 +100,10 @@ fn a_change_a_gap_and_a_leftover_are_found() {
     assert_ne!(ping, changed["PING"]);
     changed.insert("PING".into(), ping);
     let found = faults(&changed, &samples);
-    assert!(found.len() == 2 && found[0].contains("is written as") && found[1].contains("decodes to"), "{found:?}");
+    assert!(
+        found.len() == 2 && found[0].contains("is written as") && found[1].contains("decodes to"),
+        "{found:?}"
+    );
     let mut more = golden.clone();
     more.insert("GONE".into(), String::new());
     assert_eq!(faults(&more, &samples).len(), 1);

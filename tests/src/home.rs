@@ -1,20 +1,23 @@
 //! A machine of one's own: a user with an empty home, a workspace with a few files, a clean environment.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsStr,
     fs,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use clankers_protocol::NodeId;
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
     cli::Cli,
     node::{Node, Start},
+    process,
     script::Script,
 };
 
@@ -26,11 +29,38 @@ pub const WORKSPACE: &[(&str, &str)] = &[
     ("notes.txt", "one\ntwo\nthree\n"),
 ];
 
+/// The user's directory beneath the root.
+const USER: &str = "user";
+
+/// Directories that exist now, for [`remove_all`].
+static ROOTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn roots() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    ROOTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends every process that lives in a home of this lab, and removes the homes: for a program that was interrupted.
+pub fn remove_all() {
+    for root in std::mem::take(&mut *roots()) {
+        for pid in process::living_in(&root.join(USER)) {
+            process::signal_stranger(pid, Signal::KILL);
+        }
+        // A process that is just dying may still write into it.
+        let _left = fs::remove_dir_all(root);
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     binary: PathBuf,
     /// Removed when the last handle is dropped.
     root: TempDir,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        roots().remove(self.root.path());
+    }
 }
 
 /// A user's machine as far as `clankers` can see it. Clones share it; the last one removes it.
@@ -45,6 +75,7 @@ impl NodeHome {
     #[must_use]
     pub fn new(binary: impl AsRef<Path>) -> Self {
         let root = tempfile::Builder::new().prefix("clankers-lab-").tempdir().expect("a temporary directory");
+        roots().insert(root.path().to_owned());
         let home = Self(Arc::new(Inner { binary: binary.as_ref().to_owned(), root }));
         fs::create_dir(home.user()).expect("the user's directory");
         fs::create_dir(home.workspace()).expect("the workspace");
@@ -63,7 +94,13 @@ impl NodeHome {
     /// The user's directory: `HOME`.
     #[must_use]
     pub fn user(&self) -> PathBuf {
-        self.root().join("user")
+        self.root().join(USER)
+    }
+
+    /// Processes that live in this home, children or not: what a command left running.
+    #[must_use]
+    pub fn processes(&self) -> Vec<u32> {
+        process::living_in(&self.user())
     }
 
     /// The node's home, where it is by default: `~/.clankers`. It need not exist yet.

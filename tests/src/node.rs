@@ -127,6 +127,7 @@ impl Start {
         let (process, info) = if self.detach {
             let ran = self.command(home).within(READY).run().ok();
             let info = Info::read(home).unwrap_or_else(|| panic!("no run/node.json: {}", ran.story()));
+            process::remember(info.pid);
             let printed = ran.json();
             assert_eq!(printed["pid"], info.pid, "what it says and what it wrote differ: {}", ran.story());
             (None, info)
@@ -337,6 +338,7 @@ impl Node {
             None => {
                 let pid = self.pid();
                 wait::until("the node's end", limit, || (!process::lives(pid)).then_some(()));
+                process::forget(pid);
                 None
             }
         }
@@ -368,6 +370,9 @@ impl Drop for Node {
         if self.process.is_none() && is_ours(&self.home, self.pid()) {
             process::signal_stranger(self.pid(), Signal::KILL);
             let _gone = wait::try_until(KILLED, || (!process::lives(self.info.pid)).then_some(()));
+        }
+        if self.process.is_none() {
+            process::forget(self.pid());
         }
     }
 }

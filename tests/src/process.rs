@@ -2,8 +2,13 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     io::Write,
-    os::unix::process::{CommandExt, ExitStatusExt},
+    os::unix::{
+        ffi::OsStrExt,
+        process::{CommandExt, ExitStatusExt},
+    },
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -27,7 +32,17 @@ fn live() -> MutexGuard<'static, BTreeSet<u32>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Kills every child of this process with its group: for a program that was interrupted.
+/// Remembers a node in the background, which leads a session of its own, for [`kill_all`].
+pub(crate) fn remember(pid: u32) {
+    live().insert(pid);
+}
+
+/// It has ended: its id may be another's.
+pub(crate) fn forget(pid: u32) {
+    live().remove(&pid);
+}
+
+/// Kills every process of this lab with its group: for a program that was interrupted.
 pub fn kill_all() {
     for pid in std::mem::take(&mut *live()) {
         signal_group(pid, Signal::KILL);
@@ -259,16 +274,28 @@ pub fn signal_stranger(id: u32, signal: Signal) {
 /// Whether a process with this id lives. A zombie does not.
 #[must_use]
 pub fn lives(id: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{id}/stat"))
+    fs::read_to_string(format!("/proc/{id}/stat"))
         .ok()
         .and_then(|stat| stat.rsplit_once(") ").map(|(_, rest)| !rest.starts_with(['Z', 'X'])))
         .unwrap_or(false)
 }
 
+/// Processes whose `HOME` is this directory, as far as the system tells.
+#[must_use]
+pub fn living_in(home: &Path) -> Vec<u32> {
+    let wanted = [b"HOME=", home.as_os_str().as_bytes()].concat();
+    let lives_there = |pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == wanted)
+    };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(lives_there).collect()
+}
+
 /// A command as a person would type it.
 #[must_use]
 pub fn words(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let mut out = program.to_string_lossy().into_owned();
     for argument in command.get_args() {
         let text = argument.to_string_lossy();
@@ -312,6 +339,19 @@ mod tests {
         assert_eq!(process.wait(Duration::from_millis(1)), None);
         drop(process);
         crate::wait::until("the grandchild's end", SOON, || (!lives(grandchild)).then_some(()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn who_lives_in_a_home_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = shell("echo here; exec sleep 1000");
+        command.env("HOME", home.path());
+        let process = Process::spawn(command, Input::Nothing);
+        assert!(process.stdout().line(0, SOON).is_some());
+        assert_eq!(living_in(home.path()), [process.pid()]);
+        process.kill();
+        assert!(living_in(home.path()).is_empty());
     }
 
     #[test]

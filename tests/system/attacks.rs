@@ -204,11 +204,14 @@ async fn malformed_requests_are_refused_one_by_one() {
     for kind in REQUESTS {
         for (what, body) in [("nothing", vec![]), ("noise", vec![0xff; 300]), ("lengths", vec![0x80; 12])] {
             let code = known.frame(*kind, &body).await.answer().await.refused();
-            assert!(matches!(code, RefusalCode::Malformed | RefusalCode::TooLarge), "{kind} {what}: {code:?}");
+            assert!(
+                matches!(code, RefusalCode::Malformed | RefusalCode::TooLarge),
+                "{kind} {what}: {code:?}"
+            );
         }
     }
     let trailing = |body: Vec<u8>| [body, vec![0]].concat();
-    let list = SessionList { leaf: None, archived: false, ext: Ext::default() };
+    let list = SessionList { leaf: None, skip: 0, archived: false, ext: Ext::default() };
     for (kind, body) in [
         (Kind::PING, trailing(ping().encode())),
         (Kind::INFO, trailing(info().encode())),

@@ -44,7 +44,11 @@ impl Bad<'_> {
         let mut lines = text.err().lines();
         assert!(lines.next().is_some_and(|line| line.starts_with("✗ ")), "{}", text.story());
         let hints: Vec<&str> = lines.collect();
-        assert!(!hints.is_empty() && hints.iter().all(|line| line.starts_with("  ")), "a hint: {}", text.story());
+        assert!(
+            !hints.is_empty() && hints.iter().all(|line| line.starts_with("  ")),
+            "a hint: {}",
+            text.story()
+        );
 
         let ran = cli(&["--json"]).run().code(self.code);
         assert_eq!((ran.out(), ran.err().lines().count()), ("", 1), "{}", ran.story());
@@ -80,16 +84,21 @@ fn peers_that_nobody_knows_and_names_that_mean_several() {
     not_found.says(&["token", "create", "--for", "nobody", "--reviewer"], &["nobody"]);
     not_found.says(&["ps", "--remote", "nobody"], &["nobody"]);
     usage.says(&["rpc", "peers", "add", "nobody"], &["neither a ticket nor a node id", "rpc id"]);
-    home.cli(["rpc", "ping", &format!("endpoint{}", "a".repeat(80))]).run().code(2);
+    usage.says(&["rpc", "ping", &format!("endpoint{}", "a".repeat(70))], &["ticket"]);
 
     // Two ids with one beginning: half of all 32 bytes are keys.
     let ids = (0_u32..).map(|n| format!("abcdef{n:058x}"));
     let known: Vec<String> = ids
-        .filter(|id| home.cli(["rpc", "peers", "add", id, "--addr", "127.0.0.1:9"]).run().exit.code == Some(0))
+        .filter(|id| {
+            home.cli(["rpc", "peers", "add", id, "--addr", "127.0.0.1:9"]).run().exit.code == Some(0)
+        })
         .take(2)
         .collect();
     let said = home.cli(["rpc", "ping", "abcdef", "--json"]).run().code(2).error();
-    assert!(said["message"].as_str().is_some_and(|m| m.contains("2 peers") && m.contains("abcdef")), "{said}");
+    assert!(
+        said["message"].as_str().is_some_and(|m| m.contains("2 peers") && m.contains("abcdef")),
+        "{said}"
+    );
     usage.says(&["rpc", "ping", "abcdef"], &["2 peers", "more of the id"]);
     usage.says(&["rpc", "peers", "remove", "abcdef"], &["2 peers"]);
     home.cli(["rpc", "peers", "label", &known[0], "one"]).run().ok();
@@ -99,6 +108,11 @@ fn peers_that_nobody_knows_and_names_that_mean_several() {
     assert_eq!(list.as_array().map(Vec::len), Some(2), "nothing was lost: {list}");
 }
 
+/// A port that nobody speaks mDNS on.
+fn silent_port() -> u16 {
+    UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
 #[test]
 fn a_peer_that_cannot_be_reached_is_told_with_what_was_tried_and_in_time() {
     let home = NodeHome::new(BIN);
@@ -106,18 +120,34 @@ fn a_peer_that_cannot_be_reached_is_told_with_what_was_tried_and_in_time() {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let addr = silent.local_addr().expect("an address").to_string();
     let id = NodeHome::new(BIN).id().to_string();
-    home.settings("[network]\nrelay = \"off\"\n");
+    home.settings("[network]\nrelay = \"off\"\nmdns = false\n");
     home.cli(["rpc", "peers", "add", &id, "--addr", &addr, "--label", "gone"]).run().ok();
     let bad = Bad { home: &home, code: 6, kind: "unreachable" };
     bad.says(&["rpc", "ping", "gone", "--timeout", "1s"], &[&id[..10], &addr, "mDNS", "relay", "1s"]);
     bad.says(&["rpc", "prompt", "gone", "hi", "--timeout", "1s"], &[&addr, "mDNS", "relay"]);
     let ran = home.cli(["rpc", "ping", "gone", "--timeout", "1s"]).run().code(6);
-    assert!(ran.exit.took >= Duration::from_secs(1) && ran.exit.took < Duration::from_secs(8), "{}", ran.story());
+    assert!(
+        ran.exit.took >= Duration::from_secs(1) && ran.exit.took < Duration::from_secs(8),
+        "{}",
+        ran.story()
+    );
     // Nowhere to send anything: said at once, without a wait.
     let stranger = NodeHome::new(BIN).id().to_string();
-    bad.says(&["rpc", "ping", &stranger, "--timeout", "2s"], &[&stranger[..10], "no address", "mDNS", "relay"]);
+    bad.says(
+        &["rpc", "ping", &stranger, "--timeout", "2s"],
+        &[&stranger[..10], "no address", "mDNS", "relay"],
+    );
+    // Listened for on the local network, and not heard of.
+    let port = silent_port();
+    home.settings(&format!("[network]\nrelay = \"off\"\nmdns_port = {port}\n"));
+    bad.says(&["rpc", "ping", &stranger, "--timeout", "1s"], &["mDNS (not seen)", "relay is off"]);
     // No node here, where one is needed.
-    for words in [&["daemon", "status"][..], &["daemon", "stop"], &["daemon", "kill", "abcd"], &["rpc", "ping", "local"]] {
+    for words in [
+        &["daemon", "status"][..],
+        &["daemon", "stop"],
+        &["daemon", "kill", "abcd"],
+        &["rpc", "ping", "local"],
+    ] {
         bad.says(words, &["no node runs", "daemon start"]);
     }
 }
@@ -179,10 +209,17 @@ fn prompts_sessions_and_tools_that_make_no_sense() {
         // Cut at the limit, that text ends within a character.
         for letter in ["x", "é"] {
             let long = letter.repeat(PROMPT_BYTES / letter.len() + 1);
-            usage.says_to(&words("-", &[]), Some(long.as_bytes()), &["over the limit", "524288 bytes", "file"]);
+            usage.says_to(
+                &words("-", &[]),
+                Some(long.as_bytes()),
+                &["over the limit", "524288 bytes", "file"],
+            );
         }
         usage.says_to(&words("-", &[]), Some(b"not \xff text"), &["UTF-8"]);
-        not_found.says(&words("hi", &["--session", "ffff0000"]), &["there is no session 'ffff0000'", "clankers ps"]);
+        not_found.says(
+            &words("hi", &["--session", "ffff0000"]),
+            &["there is no session 'ffff0000'", "clankers ps"],
+        );
         not_found.says(&words("hi", &["--session", "no such"]), &["there is no session", "clankers ps"]);
         usage.says(&words("hi", &["--tools", "read,grpe"]), &["'grpe'", "did you mean 'grep'"]);
         usage.says(&words("hi", &["--tools", "flyover"]), &["'flyover'", "read, write, edit"]);
@@ -201,7 +238,12 @@ fn prompts_sessions_and_tools_that_make_no_sense() {
 
     // Words that the command line itself refuses.
     let usage = Bad { home: &home, code: 2, kind: "usage" };
-    for words in [&["rpc", "ping"][..], &["--bogus"], &["rpc", "ping", "x", "-c", "0"], &["-p", "x", "--timeout", "0s"]] {
+    for words in [
+        &["rpc", "ping"][..],
+        &["--bogus"],
+        &["rpc", "ping", "x", "-c", "0"],
+        &["-p", "x", "--timeout", "0s"],
+    ] {
         let ran = home.cli(words).arg("--json").run().code(2);
         assert_eq!((ran.out(), ran.error()["kind"].as_str()), ("", Some("usage")), "{}", ran.story());
     }

@@ -38,7 +38,11 @@ pub(crate) fn check_contract(lines: &[Value]) -> String {
         assert_eq!(line["session"], first["session"], "{line}");
         assert_eq!(kind == "accepted", at == 0, "accepted is first and only first");
         assert_eq!(kind == "settled", at + 1 == lines.len(), "settled is last and only last");
-        assert_eq!(line.get("seq").is_some(), DURABLE.contains(&kind), "only durable events have seq: {line}");
+        assert_eq!(
+            line.get("seq").is_some(),
+            DURABLE.contains(&kind),
+            "only durable events have seq: {line}"
+        );
         if DURABLE.contains(&kind) {
             seq += 1;
             assert_eq!(line["seq"], seq, "the durable events are all there, once, in order: {lines:#?}");
@@ -120,7 +124,10 @@ fn refused_then_granted_then_the_other_machines_agent_answers() {
     assert_eq!((&result["name"], &result["status"]), (&json!("grep"), &json!("ok")));
     let settled = lines.last().expect("lines");
     assert_eq!(settled["outcome"], "completed");
-    assert_eq!((settled["usage"]["input"].as_u64(), settled["usage"]["output"].as_u64()), (Some(31), Some(12)));
+    assert_eq!(
+        (settled["usage"]["input"].as_u64(), settled["usage"]["output"].as_u64()),
+        (Some(31), Some(12))
+    );
 
     // The same for people: the answer, and only the answer, on standard output.
     let ran = laptop.cli(question).run().ok();

@@ -3,8 +3,18 @@
 use std::{fs, time::Duration};
 
 use clankers_auth::GrantSpec;
-use clankers_protocol::event::{Outcome, StreamItem};
-use clankers_tests::{NodeHome, Script, Turn, cli::Ran, forge, hostile::Hostile, model, wait};
+use clankers_protocol::{
+    event::{Outcome, StreamItem},
+    refusal::RefusalCode,
+    request::prompt::{Accepted, Prompt, SessionChoice},
+};
+use clankers_tests::{
+    NodeHome, Script, Turn,
+    cli::Ran,
+    forge,
+    hostile::{Answer, Hostile},
+    model, wait,
+};
 use serde_json::{Value, json};
 
 use crate::{BIN, attacks::raw};
@@ -77,8 +87,10 @@ fn a_prompt_id_runs_once_whoever_asks_again_and_when() {
     // Another principal's id is another prompt.
     let guest = NodeHome::new(BIN);
     node.grant(&guest, &["--tools", "ls"]);
-    let theirs =
-        guest.cli(["rpc", "prompt", node.ticket(), "/ls", "--prompt-id", "once", "--mode", "json"]).run().ok();
+    let theirs = guest
+        .cli(["rpc", "prompt", node.ticket(), "/ls", "--prompt-id", "once", "--mode", "json"])
+        .run()
+        .ok();
     let theirs = first(&theirs);
     assert_eq!((&theirs["duplicate"], theirs["session"] == session), (&json!(false), false));
 
@@ -206,14 +218,19 @@ fn a_turn_ends_with_the_code_of_what_ended_it() {
         .and_calls("read", &json!({ "path": "notes.txt" }))
         .and_calls("ls", &json!("{broken"));
     let ran = here(Script::of([three, Turn::says("{{status}}")]), &[]).code(0);
-    let results: Vec<Value> = ran.json_lines().into_iter().filter(|line| line["type"] == "tool_result").collect();
+    let results: Vec<Value> =
+        ran.json_lines().into_iter().filter(|line| line["type"] == "tool_result").collect();
     let mut ended: Vec<_> =
         results.iter().map(|r| (r["name"].as_str().unwrap(), r["status"].as_str().unwrap())).collect();
     ended.sort_unstable();
     assert_eq!(ended, [("grep", "ok"), ("ls", "error"), ("read", "ok")], "{}", ran.story());
 
     let home = NodeHome::new(BIN);
-    let server = model::MockModel::start([model::Reply::Status(401, String::new(), r#"{"error":{"message":"no such key"}}"#.into())]);
+    let server = model::MockModel::start([model::Reply::Status(
+        401,
+        String::new(),
+        r#"{"error":{"message":"no such key"}}"#.into(),
+    )]);
     let ran = home
         .cli(["-p", "go", "--model", "openai/some", "--mode", "json"])
         .env("OPENAI_BASE_URL", server.base())
@@ -256,6 +273,74 @@ fn a_denied_tool_inside_a_turn_is_the_models_problem() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses_and_a_prompt_may_end_with_its_stream() {
+    let home = NodeHome::new(BIN);
+    home.script_and(&Script::always(Turn::says("thinking").hangs()), "[limits]\nmax_queue = 2\n");
+    let node = home.start();
+    let peer = Hostile::start().await;
+    let chain = forge::grant(&home.seed(), peer.id(), &GrantSpec::operator());
+    let (guest, _) = peer.welcomed(node.address(), vec![chain]).await;
+    let mut first = raw::prompt("think");
+    first.cancel_on_close = true;
+    let mut running = guest.say(&first).await;
+    let accepted: Accepted = running.answer().await.message();
+    assert!(matches!(running.answer().await, Answer::Frame(_)), "it runs");
+    let mut waiting = Vec::new();
+    let next = |text: &str| {
+        let session = SessionChoice::Existing(accepted.session.to_string());
+        Prompt { session, ..raw::prompt(text) }
+    };
+    for _ in 0..2 {
+        let prompt = next("and then");
+        let mut talk = guest.say(&prompt).await;
+        let _accepted: Accepted = talk.answer().await.message();
+        waiting.push(prompt);
+    }
+    assert_eq!(raw::refused(&guest, &next("too much")).await, RefusalCode::Busy);
+    // What waits already is no new prompt; and another session has a queue of its own.
+    let mut again = guest.say(&waiting[0]).await;
+    assert!(again.answer().await.message::<Accepted>().duplicate);
+    assert_eq!(raw::run(&guest, "/ls").await.unwrap().outcome(), Outcome::Completed);
+    // The first was to end with its stream; the next one takes its turn then.
+    running.finish();
+    assert!(matches!(again.answer().await, Answer::Frame(_)), "the second runs");
+    let ended = raw::send(&guest, &first).await.unwrap();
+    assert_eq!((ended.accepted.duplicate, ended.outcome()), (true, Outcome::Cancelled));
+    peer.close().await;
+}
+
+#[test]
+fn two_principals_may_choose_one_id_in_one_session() {
+    let home = NodeHome::new(BIN);
+    let mut node = home.start();
+    let guest = NodeHome::new(BIN);
+    node.grant(&guest, &["--tools", "ls"]);
+    let same = ["--prompt-id", "same", "--mode", "json"];
+    let theirs = || guest.cli(["rpc", "prompt", node.ticket(), "/ls src"]).args(same).run().ok();
+    let before = theirs();
+    let session = first(&before)["session"].as_str().unwrap().to_owned();
+    let ours = || {
+        home.cli(["rpc", "prompt", "local", "/read notes.txt", "--session", &session]).args(same).run().ok()
+    };
+    let mine = ours();
+    assert_eq!((&first(&mine)["duplicate"], &first(&mine)["session"]), (&json!(false), &json!(session)));
+    let text = |ran: &Ran| durable(&ran.json_lines()).iter().map(ToString::to_string).collect::<String>();
+    assert!(text(&mine).contains("three") && !text(&mine).contains("main.rs"), "{}", mine.story());
+    assert!(text(&before).contains("main.rs") && !text(&before).contains("three"), "{}", before.story());
+    for ran in [theirs(), ours()] {
+        assert_eq!(first(&ran)["duplicate"], true);
+        let wanted = if text(&ran).contains("main.rs") { &before } else { &mine };
+        assert_eq!(durable(&ran.json_lines()), durable(&wanted.json_lines()));
+    }
+    node.kill9();
+    node.restart();
+    let again = home.cli(["rpc", "prompt", "local", "/ls"]).args(same).run().ok();
+    assert_eq!(durable(&again.json_lines()), durable(&mine.json_lines()));
+    let again = guest.cli(["rpc", "prompt", node.ticket(), "/ls"]).args(same).run().ok();
+    assert_eq!(durable(&again.json_lines()), durable(&before.json_lines()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_stalls_waits_alone_and_misses_nothing_durable() {
     let home = NodeHome::new(BIN);
     // Ten times what a stream's flow control holds.
@@ -273,8 +358,7 @@ async fn a_reader_that_stalls_waits_alone_and_misses_nothing_durable() {
     assert_eq!(taken.outcome(), Outcome::Completed);
     // Another one, in the same session, while the first still does not read.
     let mut after = raw::prompt("/ls");
-    after.session =
-        clankers_protocol::request::prompt::SessionChoice::Existing(taken.accepted.session.to_string());
+    after.session = SessionChoice::Existing(taken.accepted.session.to_string());
     assert_eq!(raw::send(&eager, &after).await.unwrap().outcome(), Outcome::Completed);
 
     let late = raw::follow(&mut silent).await.unwrap();

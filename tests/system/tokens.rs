@@ -52,9 +52,9 @@ async fn may_run(guest: &Guest, text: &str) -> char {
 
 /// One letter for each of [`TRIED`]: yes, no, or denied at the tool.
 async fn rights(guest: &Guest) -> String {
-    let list = SessionList { leaf: None, archived: false, ext: Ext::default() };
+    let list = SessionList { leaf: None, skip: 0, archived: false, ext: Ext::default() };
     let create = SessionCreate { leaf: None, cwd: None, model: None, ext: Ext::default() };
-    let peers = PeerList { leaf: None, ext: Ext::default() };
+    let peers = PeerList { leaf: None, skip: 0, ext: Ext::default() };
     let mut out = String::new();
     out.push(can(&guest.ask(&info()).await));
     out.push(can(&guest.ask(&list).await));
@@ -75,7 +75,7 @@ async fn rights(guest: &Guest) -> String {
     let owners = [
         guest.ask(&grant).await,
         guest.ask(&TokenImport { leaf: None, token: "Cabc".into(), ext: Ext::default() }).await,
-        guest.ask(&TokenList { leaf: None, ext: Ext::default() }).await,
+        guest.ask(&TokenList { leaf: None, skip: 0, ext: Ext::default() }).await,
         guest.ask(&PeerEdit { leaf: None, change, ext: Ext::default() }).await,
     ];
     let all: Vec<char> = owners.iter().map(can).collect();
@@ -121,7 +121,9 @@ async fn each_preset_allows_what_it_says_and_nothing_else() {
     let peer = Hostile::start().await;
     let (guest, _) = peer.welcomed(node.address(), vec![]).await;
     assert_eq!(rights(&guest).await, "nnnnnnnnnn");
-    let Answer::Refused(refusal) = guest.ask(&info()).await else { panic!("a stranger is told about the node") };
+    let Answer::Refused(refusal) = guest.ask(&info()).await else {
+        panic!("a stranger is told about the node")
+    };
     assert_eq!(refusal.your_id, peer.id());
     assert!(refusal.hints.iter().any(|hint| hint.contains(&peer.id().to_string())), "{refusal:?}");
     assert!(!format!("{refusal:?}").contains(&home.root().display().to_string()), "{refusal:?}");
@@ -188,8 +190,9 @@ async fn a_token_ends_when_it_says_and_root_is_not_the_owner() {
     let owned = owned[0]["session"].as_str().unwrap().to_owned();
 
     let peer = Hostile::start().await;
-    let (guest, _) = peer.welcomed(node.address(), vec![token(&node, &peer, &["--root", "--expire", "60s"])]).await;
-    let list = || SessionList { leaf: None, archived: false, ext: Ext::default() };
+    let (guest, _) =
+        peer.welcomed(node.address(), vec![token(&node, &peer, &["--root", "--expire", "60s"])]).await;
+    let list = || SessionList { leaf: None, skip: 0, archived: false, ext: Ext::default() };
     let listed: SessionListReply = guest.ask(&list()).await.message();
     assert!(listed.sessions.is_empty(), "other people's sessions: {:?}", listed.sessions);
     let mut prompt = raw::prompt("/ls");
@@ -208,7 +211,8 @@ async fn a_token_ends_when_it_says_and_root_is_not_the_owner() {
 
     // A second's token, on a connection that lives on: the next request is judged anew.
     let short = Hostile::start().await;
-    let (guest, welcome) = short.welcomed(node.address(), vec![token(&node, &short, &["--read-only", "--expire", "2s"])]).await;
+    let (guest, welcome) =
+        short.welcomed(node.address(), vec![token(&node, &short, &["--read-only", "--expire", "2s"])]).await;
     assert!(matches!(welcome.chains[..], [ChainVerdict::Held(_)]), "{welcome:?}");
     let _info: InfoReply = guest.ask(&info()).await.message();
     let code = wait::within("the token's end", Duration::from_secs(10), async {
@@ -271,4 +275,3 @@ fn two_tokens_for_one_node_are_both_used() {
     let list = guest.cli(["token", "list", "--json"]).run().ok().json();
     assert_eq!(list.as_array().unwrap().len(), 3, "{list}");
 }
-

@@ -58,17 +58,16 @@ fn added(
 }
 
 async fn list(client: &Client, json: bool) -> Outcome {
-    let reply: PeerListReply = client.ask(&PeerList { leaf: None, ext: Ext::default() }).await?;
+    let peers = all(client).await?;
     if json {
-        return Ok(output::json(&Value::Array(reply.peers.iter().map(value).collect()))?);
+        return Ok(output::json(&Value::Array(peers.iter().map(value).collect()))?);
     }
-    if reply.peers.is_empty() {
+    if peers.is_empty() {
         anstream::eprintln!("nobody yet: add a peer with 'clankers rpc peers add TICKET --label NAME'");
         return Ok(());
     }
     let now = clankers_node::clock::now();
-    let rows: Vec<[String; 5]> = reply
-        .peers
+    let rows: Vec<[String; 5]> = peers
         .iter()
         .map(|peer| {
             let label = peer.label.clone().or_else(|| peer.claimed.as_ref().map(|l| format!("({l}?)")));
@@ -78,6 +77,20 @@ async fn list(client: &Client, json: bool) -> Outcome {
         })
         .collect();
     Ok(output::table(["LABEL", "ID", "VIA", "ADDRESS", "SEEN"], &rows)?)
+}
+
+/// Everybody in the book and on the network, page by page.
+async fn all(client: &Client) -> Result<Vec<PeerRecord>, CliError> {
+    let mut peers = Vec::new();
+    loop {
+        let request = PeerList { leaf: None, skip: peers.len() as u64, ext: Ext::default() };
+        let reply: PeerListReply = client.ask(&request).await?;
+        let ended = reply.more == 0 || reply.peers.is_empty();
+        peers.extend(reply.peers);
+        if ended {
+            return Ok(peers);
+        }
+    }
 }
 
 fn value(peer: &PeerRecord) -> Value {

@@ -5,7 +5,7 @@ use std::{io::Read, time::Duration};
 use clankers_client::{Client, PromptStream};
 use clankers_node::store::Home;
 use clankers_protocol::{
-    PromptId,
+    NodeId, PromptId,
     event::{Durable, Event, Outcome as Settlement, SettledEvent, StreamItem},
     jsonl,
     limits::PROMPT_BYTES,
@@ -71,7 +71,7 @@ pub(crate) fn request(text: String, args: &PromptArgs, cwd: Option<String>) -> R
         None => SessionChoice::New { cwd },
     };
     let limits = PromptLimits {
-        timeout_ms: args.timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+        timeout_ms: args.timeout.map(millis),
         max_cost: None,
         max_turns: args.max_turns,
         tools: args.tools.clone(),
@@ -89,12 +89,26 @@ pub(crate) fn request(text: String, args: &PromptArgs, cwd: Option<String>) -> R
     })
 }
 
+/// Whole milliseconds, at least one.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// The way to the node that runs a prompt.
+pub(crate) struct Way<'a> {
+    pub(crate) machine: &'a Machine,
+    pub(crate) client: &'a Client,
+    /// The node, and the chains that this machine holds there.
+    pub(crate) subject: NodeId,
+    pub(crate) held: &'a [Vec<u8>],
+}
+
 /// Sends the prompt, prints what comes of it, and ends as it ended.
-pub(crate) async fn run(client: &Client, prompt: Prompt, mode: Mode) -> Outcome {
+pub(crate) async fn run(way: &Way<'_>, prompt: Prompt, mode: Mode) -> Outcome {
     let limit = prompt.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(TIMEOUT_GRACE));
     let work = async {
-        let stream = client.prompt(&prompt).await?;
-        follow(client, stream, &prompt, mode).await
+        let stream = way.client.prompt(&prompt).await?;
+        follow(way, stream, &prompt, mode).await
     };
     match limit {
         None => work.await,
@@ -103,26 +117,29 @@ pub(crate) async fn run(client: &Client, prompt: Prompt, mode: Mode) -> Outcome 
                 ExitKind::Timeout,
                 "the node did not say within the time that the prompt ended",
             )
-            .hint("the prompt may still run there: see 'clankers ps --remote'"))
+            .hint("it is cancelled there when its time is up; 'clankers ps' shows what runs"))
         }),
     }
 }
 
-async fn follow(client: &Client, mut stream: PromptStream, prompt: &Prompt, mode: Mode) -> Outcome {
+async fn follow(way: &Way<'_>, mut stream: PromptStream, prompt: &Prompt, mode: Mode) -> Outcome {
     let accepted = stream.accepted().clone();
     let mut printer = Printer::new(mode, accepted.session);
     printer.accepted(&accepted, &prompt.prompt_id)?;
+    let session = accepted.session.to_string();
     let mut interrupted = false;
     let mut interrupts = crate::signals::Interrupts::new()?;
     loop {
         let item = tokio::select! {
-            item = stream.next() => item?,
+            item = stream.next() => item.map_err(|error| went_on(error.into(), prompt))?,
             () = interrupts.next() => {
                 if interrupted {
-                    return Err(CliError::new(ExitKind::Interrupted, "interrupted"));
+                    return Err(went_on(CliError::new(ExitKind::Interrupted, "interrupted"), prompt));
                 }
                 interrupted = true;
-                cancel(client, &accepted.session.to_string(), &prompt.prompt_id).await;
+                if let Err(error) = cancel(way, &session, &prompt.prompt_id).await {
+                    anstream::eprintln!("! not cancelled: {}; Ctrl-C again to leave it running", error.message);
+                }
                 continue;
             }
         };
@@ -136,15 +153,27 @@ async fn follow(client: &Client, mut stream: PromptStream, prompt: &Prompt, mode
     }
 }
 
-async fn cancel(client: &Client, session: &str, prompt_id: &PromptId) {
+/// A prompt goes on when its client leaves: how to come back to it.
+fn went_on(error: CliError, prompt: &Prompt) -> CliError {
+    let hint = format!(
+        "the prompt may go on there; the same command with --prompt-id {} comes back to it",
+        prompt.prompt_id
+    );
+    error.hint(hint)
+}
+
+/// Asks for the cancellation; what becomes of the prompt is told by its stream.
+async fn cancel(way: &Way<'_>, session: &str, prompt_id: &PromptId) -> Result<(), CliError> {
+    // The link that was shown at the beginning may have ended since.
+    way.machine.renew(way.client, way.subject, way.held).await?;
     let request = PromptCancel {
         leaf: None,
         session: session.to_owned(),
         prompt_id: Some(prompt_id.clone()),
         ext: Ext::default(),
     };
-    // Whether it is heard or not, the stream tells what became of the prompt.
-    let _answer: Result<PromptCancelled, _> = client.ask_within(&request, CANCEL_GRACE).await;
+    let _answer: PromptCancelled = way.client.ask_within(&request, CANCEL_GRACE).await?;
+    Ok(())
 }
 
 fn ended(settled: SettledEvent) -> Outcome {
@@ -174,7 +203,8 @@ pub(crate) async fn here(home: Home, argument: &str, args: &PromptArgs) -> Outco
     let request = request(text, args, Some(cwd.to_owned()))?;
     let machine = Machine::open(&home)?;
     let local = machine.node_or_hall().await?;
-    let done = run(&local.client, request, args.mode).await;
+    let way = Way { machine: &machine, client: &local.client, subject: machine.run.node(), held: &[] };
+    let done = run(&way, request, args.mode).await;
     local.close().await;
     done
 }

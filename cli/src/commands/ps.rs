@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{PsArgs, SessionCommand},
-    error::Outcome,
+    error::{CliError, Outcome},
     local::Machine,
     output::{self, ago, rfc3339},
     remote::{DIAL_TIMEOUT, Peer},
@@ -40,26 +40,36 @@ pub(crate) async fn session(home: Home, command: SessionCommand, json: bool) -> 
 }
 
 async fn print(client: &Client, archived: bool, json: bool) -> Outcome {
-    let reply: SessionListReply =
-        client.ask(&SessionList { leaf: None, archived, ext: Ext::default() }).await?;
+    let sessions = all(client, archived).await?;
     if json {
-        return Ok(output::json(&Value::Array(reply.sessions.iter().map(value).collect()))?);
+        return Ok(output::json(&Value::Array(sessions.iter().map(value).collect()))?);
     }
-    if reply.sessions.is_empty() {
+    if sessions.is_empty() {
         anstream::eprintln!("no sessions yet: clankers -p \"...\" makes one");
         return Ok(());
     }
     let now = clankers_node::clock::now();
-    let rows: Vec<[String; 5]> = reply
-        .sessions
+    let rows: Vec<[String; 5]> = sessions
         .iter()
         .map(|s| [s.id.short(), state(s).to_owned(), s.model.clone(), ago(s.created, now), s.title.clone()])
         .collect();
     output::table(["SESSION", "STATE", "MODEL", "CREATED", "TITLE"], &rows)?;
-    if reply.more > 0 {
-        anstream::eprintln!("and {} more", reply.more);
-    }
     Ok(())
+}
+
+/// Every session that may be seen, page by page.
+async fn all(client: &Client, archived: bool) -> Result<Vec<SessionInfo>, CliError> {
+    let mut sessions = Vec::new();
+    loop {
+        let skip = sessions.len() as u64;
+        let request = SessionList { leaf: None, skip, archived, ext: Ext::default() };
+        let reply: SessionListReply = client.ask(&request).await?;
+        let ended = reply.more == 0 || reply.sessions.is_empty();
+        sessions.extend(reply.sessions);
+        if ended {
+            return Ok(sessions);
+        }
+    }
 }
 
 fn state(info: &SessionInfo) -> &'static str {

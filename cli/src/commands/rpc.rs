@@ -1,6 +1,6 @@
 //! `rpc`: other nodes, and this one as they see it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clankers_node::{mesh::Path, store::Home};
 use clankers_protocol::{
@@ -91,10 +91,15 @@ async fn ping_reached(peer: &Peer, count: u32, limit: Duration, json: bool) -> O
 
 async fn remote_prompt(machine: &Machine, peer: &str, text: &str, args: &PromptArgs) -> Outcome {
     let text = prompt::text(text)?;
-    let request = prompt::request(text, args, None)?;
+    let mut request = prompt::request(text, args, None)?;
+    let begun = Instant::now();
     let limit = args.timeout.map_or(DIAL_TIMEOUT, |limit| limit.min(DIAL_TIMEOUT));
     let peer = Peer::reach(machine, peer, limit).await?;
-    let done = prompt::run(&peer.client, request, args.mode).await;
+    // The time limit is for all of it.
+    request.limits.timeout_ms =
+        args.timeout.map(|limit| prompt::millis(limit.saturating_sub(begun.elapsed())));
+    let way = prompt::Way { machine, client: &peer.client, subject: peer.subject, held: &peer.held };
+    let done = prompt::run(&way, request, args.mode).await;
     peer.close().await;
     done.map_err(|error| error.about(machine))
 }

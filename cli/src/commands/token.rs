@@ -131,16 +131,15 @@ async fn import(client: &Client, token: String, json: bool) -> Outcome {
 }
 
 async fn list(client: &Client, json: bool) -> Outcome {
-    let reply: TokenListReply = client.ask(&TokenList { leaf: None, ext: Ext::default() }).await?;
+    let tokens = all(client).await?;
     if json {
-        return Ok(output::json(&Value::Array(reply.tokens.iter().map(value).collect()))?);
+        return Ok(output::json(&Value::Array(tokens.iter().map(value).collect()))?);
     }
-    if reply.tokens.is_empty() {
+    if tokens.is_empty() {
         anstream::eprintln!("no tokens issued or held");
         return Ok(());
     }
-    let rows: Vec<[String; 5]> = reply
-        .tokens
+    let rows: Vec<[String; 5]> = tokens
         .iter()
         .map(|token| {
             let (way, other) =
@@ -150,6 +149,20 @@ async fn list(client: &Client, json: bool) -> Outcome {
         })
         .collect();
     Ok(output::table(["", "NODE", "UNTIL", "CID", "MAY"], &rows)?)
+}
+
+/// Every token issued or held, page by page.
+async fn all(client: &Client) -> Result<Vec<TokenRecord>, CliError> {
+    let mut tokens = Vec::new();
+    loop {
+        let request = TokenList { leaf: None, skip: tokens.len() as u64, ext: Ext::default() };
+        let reply: TokenListReply = client.ask(&request).await?;
+        let ended = reply.more == 0 || reply.tokens.is_empty();
+        tokens.extend(reply.tokens);
+        if ended {
+            return Ok(tokens);
+        }
+    }
 }
 
 fn value(token: &TokenRecord) -> Value {

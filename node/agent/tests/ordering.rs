@@ -324,6 +324,7 @@ fn chaos(kind: u8, a: u8, b: u8, messages: &mut BTreeSet<u8>) -> Option<Event> {
         }),
         _ => Event::Settled(SettledEvent {
             prompt_id: id,
+            prompt_seq: 1,
             outcome: Outcome::Completed,
             reason: None,
             usage: Usage::default(),

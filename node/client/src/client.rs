@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{
     error::ClientError,
-    limits::{REPLY_TIMEOUT, WELCOME_TIMEOUT},
+    limits::{HELLO_CHAIN_BYTES, REPLY_TIMEOUT, WELCOME_TIMEOUT},
 };
 
 /// What a peer says of itself in Hello.
@@ -59,6 +59,7 @@ impl Client {
     /// [`ClientError::Closed`] when the connection has ended already.
     pub async fn greet(connection: Connection, who: Introduction) -> Result<Self, ClientError> {
         let (send, recv) = connection.open().await?;
+        let (chains, rest) = first_chains(who.chains);
         let hello = Hello {
             versions: vec![VERSION],
             software: who.software,
@@ -67,7 +68,7 @@ impl Client {
             features: Vec::new(),
             boot_id: who.boot_id,
             now: who.now,
-            chains: who.chains,
+            chains,
             ext: Ext::default(),
         };
         let mut writer = FrameWriter::new(send);
@@ -80,7 +81,11 @@ impl Client {
             tell.send_replace(answer.unwrap_or(Greeting::Broken));
             drop(writer);
         });
-        Ok(Self { connection, greeting })
+        let client = Self { connection, greeting };
+        if !rest.is_empty() {
+            client.present(rest).await?;
+        }
+        Ok(client)
     }
 
     /// The peer's answer to Hello.
@@ -185,6 +190,15 @@ impl Client {
     fn why_broken(&self, otherwise: ClientError) -> ClientError {
         self.connection.close_reason().map_or(otherwise, ClientError::Closed)
     }
+}
+
+/// The chains that fit into a stranger's Hello, and those that are presented after it.
+fn first_chains(chains: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let mut bytes = 0;
+    chains.into_iter().partition(|chain| {
+        bytes += chain.len();
+        bytes <= HELLO_CHAIN_BYTES
+    })
 }
 
 /// The message in a frame that answers a request.

@@ -68,9 +68,8 @@ impl RunIdentity {
     ) -> Result<Vec<Vec<u8>>, ClientError> {
         let one = |place: usize, above: Option<&[u8]>| {
             let mut nonce = nonce;
-            if let [.., last] = &mut nonce {
-                *last = last.wrapping_add(place.to_le_bytes()[0]);
-            }
+            let [.., last] = &mut nonce;
+            *last = last.wrapping_add(place.to_le_bytes()[0]);
             mint::for_run(&self.node_seed, above, subject, self.id, now, nonce)
                 .and_then(|container| Ok(container.to_bytes()?))
                 .map_err(|error| ClientError::Authority(error.to_string()))

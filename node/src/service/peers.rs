@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use clankers_auth::{Args, Command};
 use clankers_protocol::{
-    limits::PAGE_ENTRIES,
+    Timestamp,
     message::Ext,
-    refusal::{Refusal, RefusalCode},
+    refusal::RefusalCode,
     request::peers::{
         PeerChange, PeerEdit, PeerEdited, PeerList, PeerListReply, PeerRecord, PeerResolve, PeerResolved,
     },
 };
 use clankers_store::{PeerError, StoreError};
 
-use super::Answer;
-use crate::{clock, door::Caller, limits::RESOLVE_WAIT};
+use super::{Answer, page};
+use crate::{clock, door::Caller, limits::RESOLVE_WAIT, trouble};
 
 pub(super) async fn list(caller: &Caller, request: PeerList) -> Answer<PeerListReply> {
     caller.authorize(request.leaf, Command::NodePeers, &Args::default())?;
     let listed = caller.hall.with_store(|store| store.peers().list()).await;
-    let mut peers = store_answer(caller, listed)?.map_err(|error| trouble(caller, &error))?;
+    let mut peers = store_answer(caller, listed)?.map_err(|error| trouble::peer(caller, &error))?;
     for found in discovered(caller) {
         match peers.iter_mut().find(|peer| peer.id == found.id) {
             Some(peer) => merge(peer, found),
@@ -27,8 +27,8 @@ pub(super) async fn list(caller: &Caller, request: PeerList) -> Answer<PeerListR
         }
     }
     peers.sort_by(|a, b| (a.label.is_none(), &a.label, a.id).cmp(&(b.label.is_none(), &b.label, b.id)));
-    peers.truncate(PAGE_ENTRIES);
-    Ok(PeerListReply { peers, ext: Ext::default() })
+    let (peers, more) = page(peers, request.skip);
+    Ok(PeerListReply { peers, more, ext: Ext::default() })
 }
 
 pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<PeerResolved> {
@@ -42,10 +42,10 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
             Some(found) => found,
             None => match request.peer.parse() {
                 Ok(id) => stranger(id),
-                Err(_) => return Err(trouble(caller, &error)),
+                Err(_) => return Err(trouble::peer(caller, &error)),
             },
         },
-        Err(error) => return Err(trouble(caller, &error)),
+        Err(error) => return Err(trouble::peer(caller, &error)),
     };
     let wait = Duration::from_millis(request.wait_ms).min(RESOLVE_WAIT);
     if let Some(discovery) = caller.hall.mesh.get().and_then(|mesh| mesh.discovery()) {
@@ -59,10 +59,13 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
     let held = caller
         .hall
         .with_store(move |store| {
-            store.tokens().held_for_subject(subject, clock::now(), clankers_protocol::limits::CHAINS)
+            let held = |from, most| store.tokens().held_for_subject(subject, from, most);
+            let good = held(clock::now(), clankers_protocol::limits::CHAINS)?;
+            // Where there is nothing else, what has expired is shown: "expired" says more than "no token".
+            if good.is_empty() { held(Timestamp(0), 1) } else { Ok(good) }
         })
         .await;
-    let chains = store_answer(caller, held)?.map_err(|e| store_trouble(caller, &e))?;
+    let chains = store_answer(caller, held)?.map_err(|e| trouble::store(caller, &e))?;
     Ok(PeerResolved { peer, chains, ext: Ext::default() })
 }
 
@@ -90,7 +93,7 @@ pub(super) async fn edit(caller: &Caller, request: PeerEdit) -> Answer<PeerEdite
             }
         })
         .await;
-    let peer = store_answer(caller, done)?.map_err(|error| trouble(caller, &error))?;
+    let peer = store_answer(caller, done)?.map_err(|error| trouble::peer(caller, &error))?;
     Ok(PeerEdited { peer, ext: Ext::default() })
 }
 
@@ -148,35 +151,5 @@ fn merge(peer: &mut PeerRecord, found: PeerRecord) {
 }
 
 fn store_answer<T>(caller: &Caller, answer: Result<T, StoreError>) -> Answer<T> {
-    answer.map_err(|error| store_trouble(caller, &error))
-}
-
-pub(super) fn store_trouble(caller: &Caller, error: &StoreError) -> Box<Refusal> {
-    Box::new(caller.refuse(RefusalCode::NodeTrouble, &error.to_string()))
-}
-
-fn trouble(caller: &Caller, error: &PeerError) -> Box<Refusal> {
-    let code = match error {
-        PeerError::NotFound(_) => RefusalCode::NotFound,
-        PeerError::Ambiguous { .. } => RefusalCode::Ambiguous,
-        PeerError::Store(_) => RefusalCode::NodeTrouble,
-        _ => RefusalCode::Invalid,
-    };
-    let refusal = caller.refuse(code, &error.to_string());
-    Box::new(match code {
-        RefusalCode::NotFound => refusal.hint(
-            "'clankers rpc peers list' shows who is known; add one with 'clankers rpc peers add TICKET'",
-        ),
-        _ => refusal,
-    })
-}
-
-/// The id of the peer that a name means: in the book, or a prefix of one on the network.
-pub(super) async fn id_of(caller: &Caller, name: &str) -> Answer<clankers_protocol::NodeId> {
-    let wanted = name.to_owned();
-    let resolved = caller.hall.with_store(move |store| store.peers().resolve(&wanted)).await;
-    match store_answer(caller, resolved)? {
-        Ok(peer) => Ok(peer.id),
-        Err(error) => seen(caller, name).map(|found| found.id).ok_or_else(|| trouble(caller, &error)),
-    }
+    answer.map_err(|error| trouble::store(caller, &error))
 }

@@ -2,7 +2,6 @@
 
 use clankers_auth::{Command, GrantSpec, mint, vocab::SHELL_TOOL, words};
 use clankers_protocol::{
-    NodeId,
     message::Ext,
     refusal::RefusalCode,
     request::tokens::{
@@ -10,13 +9,13 @@ use clankers_protocol::{
     },
 };
 
-use super::{Answer, peers::store_trouble, prompt::unknown_tool};
-use crate::{clock, door::Caller};
+use super::{Answer, page};
+use crate::{clock, door::Caller, select, trouble};
 
 pub(super) async fn create(caller: &Caller, request: TokenCreate) -> Answer<TokenCreated> {
     caller.authorize_owner(request.leaf, Command::AdminGrant)?;
     let spec = spec(caller, &request)?;
-    let audience = audience(caller, &request.audience).await?;
+    let audience = select::peer(caller, &request.audience).await?;
     let mut nonce = [0; clankers_auth::limits::NONCE_BYTES];
     let random = getrandom::fill(&mut nonce);
     random.map_err(|error| Box::new(caller.refuse(RefusalCode::NodeTrouble, &error.to_string())))?;
@@ -29,7 +28,7 @@ pub(super) async fn create(caller: &Caller, request: TokenCreate) -> Answer<Toke
     let (kept, bytes) = (record.clone(), said.container);
     let stored =
         caller.hall.with_store(move |store| store.tokens().put_issued(&kept, &bytes, clock::now())).await;
-    stored.and_then(|put| put).map_err(|error| store_trouble(caller, &error))?;
+    stored.and_then(|put| put).map_err(|error| trouble::store(caller, &error))?;
     let mut warnings = Vec::new();
     if spec.allows_shell() {
         warnings.push(format!(
@@ -42,7 +41,7 @@ pub(super) async fn create(caller: &Caller, request: TokenCreate) -> Answer<Toke
 fn spec(caller: &Caller, request: &TokenCreate) -> Answer<GrantSpec> {
     for tool in request.tools.iter().flatten() {
         if !clankers_tools::is_tool(tool) {
-            return Err(Box::new(unknown_tool(caller, tool)));
+            return Err(select::unknown_tool(caller, tool));
         }
     }
     let preset = request.preset.map(|preset| match preset {
@@ -61,16 +60,6 @@ fn spec(caller: &Caller, request: &TokenCreate) -> Answer<GrantSpec> {
                 .hint("say what for: --read-only, --reviewer, --operator, --root, or --tools read,grep"),
         )),
     }
-}
-
-async fn audience(caller: &Caller, name: &str) -> Answer<NodeId> {
-    if let Ok(id) = name.parse() {
-        return Ok(id);
-    }
-    if let Ok(ticket) = clankers_mesh::parse_ticket(name) {
-        return Ok(ticket.id);
-    }
-    super::peers::id_of(caller, name).await
 }
 
 pub(super) async fn import(caller: &Caller, request: TokenImport) -> Answer<TokenImported> {
@@ -103,16 +92,16 @@ pub(super) async fn import(caller: &Caller, request: TokenImport) -> Answer<Toke
     let kept = record.clone();
     let stored =
         hall.with_store(move |store| store.tokens().put_held(&kept, &said.container, clock::now())).await;
-    let known = stored.and_then(|put| put).map_err(|error| store_trouble(caller, &error))?;
+    let known = stored.and_then(|put| put).map_err(|error| trouble::store(caller, &error))?;
     Ok(TokenImported { record, known, ext: Ext::default() })
 }
 
 pub(super) async fn list(caller: &Caller, request: TokenList) -> Answer<TokenListReply> {
     caller.authorize_owner(request.leaf, Command::AdminGrant)?;
     let listed = caller.hall.with_store(|store| store.tokens().list(clock::now())).await;
-    let mut tokens = listed.and_then(|list| list).map_err(|error| store_trouble(caller, &error))?;
-    tokens.truncate(clankers_protocol::limits::PAGE_ENTRIES);
-    Ok(TokenListReply { tokens, ext: Ext::default() })
+    let tokens = listed.and_then(|list| list).map_err(|error| trouble::store(caller, &error))?;
+    let (tokens, more) = page(tokens, request.skip);
+    Ok(TokenListReply { tokens, more, ext: Ext::default() })
 }
 
 fn record(said: &words::Described, issued: bool) -> TokenRecord {

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use clankers_protocol::{
@@ -16,13 +17,13 @@ use clankers_protocol::{
 };
 use clankers_store::{LogError, SessionLog};
 use clankers_tools::Tools;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{Command, Job, Session, SubmitError, Submitted, interrupted, stamp, subscription::Start};
-use crate::{context::Context, limits::SESSION_IDLE};
+use crate::{
+    context::Context,
+    limits::{RING_IDLE, SESSION_IDLE},
+};
 
 /// A prompt that waits for its turn.
 pub(super) struct Waiting {
@@ -65,16 +66,23 @@ impl Actor {
     }
 
     /// Runs until it ends; what is open then is closed in the log as far as the log can be written.
-    pub(crate) async fn run(mut self) {
-        if let Err(error) = self.serve().await {
-            tracing::error!(session = %self.session.id.short(), %error, "the session's log failed");
-            self.fail_all(&error);
+    pub(crate) async fn run(self) {
+        // Locals are dropped in reverse: the log's lock goes before anybody hears that the actor has ended, on a
+        // panic too.
+        let _ended = self.session.ended.clone().drop_guard();
+        let mut actor = self;
+        if let Err(error) = actor.serve().await {
+            tracing::error!(session = %actor.session.id.short(), %error, "the session's log failed");
+            actor.fail_all(&error);
         }
-        self.inbox.close();
-        let session = Arc::clone(&self.session);
-        // The log's lock goes with the actor; then the session can be loaded anew.
-        drop(self);
-        session.ended.cancel();
+        // Whoever was just about to submit loads the session anew: nothing runs after this.
+        actor.inbox.close();
+        while let Ok(command) = actor.inbox.try_recv() {
+            if let Command::Submit(_, reply) = command {
+                let killed = if actor.closing { SubmitError::Killed } else { SubmitError::Unloaded };
+                let _gone = reply.send(Err(killed));
+            }
+        }
     }
 
     async fn serve(&mut self) -> Result<(), LogError> {
@@ -90,31 +98,36 @@ impl Actor {
                 continue;
             }
             let (draining, unload) = (self.context.draining.clone(), self.session.unload.clone());
+            let idle = async {
+                tokio::time::sleep(RING_IDLE).await;
+                // Nobody reads it; whoever comes reads the log.
+                self.session.feed.trim();
+                tokio::time::sleep(SESSION_IDLE).await;
+            };
             let command = tokio::select! {
-                command = timeout(SESSION_IDLE, self.inbox.recv()) => command,
+                command = self.inbox.recv() => command,
                 () = draining.cancelled() => continue,
                 () = unload.cancelled() => return Ok(()),
+                () = idle => return Ok(()),
             };
             match command {
-                Ok(Some(command)) => {
+                Some(command) => {
                     self.take(command, None).await?;
                 }
-                Ok(None) => return Ok(()),
-                Err(_) => {
-                    // Idle: whoever asks next loads the session anew. What is in the inbox already is served.
-                    self.inbox.close();
-                    while let Ok(command) = self.inbox.try_recv() {
-                        self.take(command, None).await?;
-                    }
-                    if self.queue.is_empty() {
-                        return Ok(());
-                    }
-                }
+                None => return Ok(()),
             }
         }
     }
 
     async fn run_prompt(&mut self, next: Waiting) -> Result<(), LogError> {
+        if Instant::now() >= next.job.deadline {
+            let settled = SettledEvent {
+                outcome: Outcome::TimedOut,
+                reason: Some("its time was up before its turn came".into()),
+                ..interrupted(next.job.prompt_id, next.seq)
+            };
+            return self.append(next.seq, vec![Event::Settled(settled)]).await.map(drop);
+        }
         let first = self.session.head_seq() + 1;
         self.session.lock_prompts().start(next.seq, first);
         self.status(|status| {
@@ -149,19 +162,21 @@ impl Actor {
                 Ok(if running.is_some() { Aside::CancelRunning } else { Aside::Handled })
             }
             Command::Cancel(wanted, reply) => {
-                let hit = running.is_some_and(|(_, id)| wanted.as_ref().is_none_or(|w| w == id));
+                let hit = running.is_some_and(|(principal, id)| wanted.means(principal, id));
                 if hit {
                     let _gone = reply.send(true);
                     return Ok(Aside::CancelRunning);
                 }
-                let place = self.queue.iter().position(|w| wanted.as_ref() == Some(&w.job.prompt_id));
+                let named = wanted.prompt_id.is_some();
+                let place =
+                    self.queue.iter().position(|w| named && wanted.means(w.job.principal, &w.job.prompt_id));
                 let waiting = place.and_then(|at| self.queue.remove(at));
                 let _gone = reply.send(waiting.is_some());
                 if let Some(waiting) = waiting {
                     let settled = SettledEvent {
                         outcome: Outcome::Cancelled,
                         reason: Some("cancelled before its turn came".into()),
-                        ..interrupted(waiting.job.prompt_id)
+                        ..interrupted(waiting.job.prompt_id, waiting.seq)
                     };
                     self.append(waiting.seq, vec![Event::Settled(settled)]).await?;
                     self.status(|_| ());
@@ -185,7 +200,10 @@ impl Actor {
             let start = Start { seq, log_until: next_seq, index };
             return Ok(Submitted { prompt_seq: entry.seq, duplicate: true, start });
         }
-        if self.context.draining.is_cancelled() || self.closing {
+        if self.closing {
+            return Err(SubmitError::Killed);
+        }
+        if self.context.draining.is_cancelled() {
             return Err(SubmitError::Stopping);
         }
         if self.queue.len() >= self.context.limits.max_queue {
@@ -248,7 +266,11 @@ impl Actor {
     /// The node stops, or the session was killed: what waits is closed.
     async fn settle_waiting(&mut self, outcome: Outcome) -> Result<(), LogError> {
         while let Some(waiting) = self.queue.pop_front() {
-            let settled = SettledEvent { outcome, ..interrupted(waiting.job.prompt_id) };
+            let mut settled = interrupted(waiting.job.prompt_id, waiting.seq);
+            if outcome == Outcome::Cancelled {
+                settled.outcome = outcome;
+                settled.reason = Some("the session was killed".into());
+            }
             self.append(waiting.seq, vec![Event::Settled(settled)]).await?;
         }
         Ok(())

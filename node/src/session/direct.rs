@@ -1,7 +1,5 @@
 //! `/grep TODO src`: a tool that the prompter named runs without a model, under the same judgement.
 
-use std::time::Duration;
-
 use clankers_agent::rebuild;
 use clankers_protocol::{
     conversation::{ToolStatus, Usage},
@@ -41,7 +39,8 @@ impl Actor {
             },
         };
         let cost = Some(NanoUsd(0));
-        Ok(SettledEvent { prompt_id: next.job.prompt_id, outcome, reason, usage: Usage::default(), cost })
+        let (prompt_id, prompt_seq) = (next.job.prompt_id, next.seq);
+        Ok(SettledEvent { prompt_id, prompt_seq, outcome, reason, usage: Usage::default(), cost })
     }
 
     async fn run_named(
@@ -82,7 +81,7 @@ impl Actor {
         let (output, mut pieces) = mpsc::channel(EFFECT_QUEUE);
         let run = runner.run_parsed(item.to_owned(), call, output, cancel.clone());
         tokio::pin!(run);
-        let deadline = Instant::now() + self.time_limit(&next.job);
+        let deadline = Instant::from_std(next.job.deadline);
         let mut cut = None;
         loop {
             tokio::select! {
@@ -127,12 +126,6 @@ impl Actor {
         };
         let events = [Event::Prompt(prompt), Event::ToolCall(call), Event::ToolResult(result.clone())];
         self.transcript.extend(rebuild(&events).messages);
-    }
-
-    /// How long a prompt may take: its own limit, and the node's.
-    pub(super) fn time_limit(&self, job: &super::Job) -> Duration {
-        let node = Duration::from_secs(self.context.limits.prompt_timeout_secs);
-        job.limits.timeout_ms.map_or(node, |ms| node.min(Duration::from_millis(ms)))
     }
 }
 

@@ -110,6 +110,15 @@ impl Feed {
         self.head.send_replace(index + 1);
     }
 
+    /// Forgets what was published, when nobody listens: the log has what matters.
+    pub(crate) fn trim(&self) {
+        if self.subscribers() == 0 {
+            let mut ring = self.ring();
+            ring.entries = VecDeque::new();
+            ring.bytes = 0;
+        }
+    }
+
     /// The place after everything published, and the seq that comes next there.
     pub(crate) fn end(&self) -> (u64, u64) {
         let ring = self.ring();

@@ -40,17 +40,9 @@ impl Prompts {
                 self.accept(e.principal, e.prompt_id.clone(), durable.seq);
             }
             Event::Settled(e) => {
-                let entries = &mut self.entries;
-                let found = self
-                    .waiting
-                    .iter()
-                    .position(|at| entries.get(*at).is_some_and(|entry| entry.prompt_id == e.prompt_id));
-                if let Some(entry) =
-                    found.and_then(|place| self.waiting.remove(place)).and_then(|at| entries.get_mut(at))
-                {
-                    entry.settled = Some(durable.seq);
-                    entry.started.get_or_insert(durable.seq);
-                }
+                let entries = &self.entries;
+                self.waiting.retain(|at| entries.get(*at).is_some_and(|entry| entry.seq != e.prompt_seq));
+                self.settle(e.prompt_seq, durable.seq);
             }
             _ => {
                 let running = self.waiting.front().and_then(|at| self.entries.get_mut(*at));
@@ -142,6 +134,7 @@ mod tests {
             }),
             "settled" => Event::Settled(SettledEvent {
                 prompt_id: id(who),
+                prompt_seq: 1 + events.iter().position(|e| *e == ("prompt", who)).unwrap() as u64,
                 outcome: Outcome::Completed,
                 reason: None,
                 usage: Usage::default(),

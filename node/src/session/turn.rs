@@ -107,7 +107,7 @@ impl Actor {
     pub(super) async fn run_turn(&mut self, next: Waiting) -> Result<SettledEvent, LogError> {
         let runner = match self.runner(&next.job) {
             Ok(runner) => runner,
-            Err(reason) => return Ok(unfinished(next.job, Outcome::Failed, reason)),
+            Err(reason) => return Ok(unfinished(next, reason)),
         };
         let mut turn = Turn::new(self.turn_config(&next, &runner));
         let mut effects = Effects::new(runner);
@@ -120,7 +120,7 @@ impl Actor {
             if let Some(finished) = self.perform(&next, &mut effects, todo).await? {
                 self.transcript = turn.into_transcript();
                 let denied = effects.denied.take();
-                return Ok(settled(next.job, finished, denied));
+                return Ok(settled(next, finished, denied));
             }
             if let Some(reason) = &effects.denied {
                 input = Input::ModelFailed { failure: Failure::Other, message: reason.clone() };
@@ -170,12 +170,7 @@ impl Actor {
                 durable.push(event);
                 continue;
             }
-            if !durable.is_empty() {
-                while let Ok(piece) = effects.pieces.try_recv() {
-                    self.announce_output(next.seq, piece);
-                }
-                self.append(next.seq, std::mem::take(&mut durable)).await?;
-            }
+            self.write(next, effects, &mut durable).await?;
             match step {
                 Todo::CallModel(request) => match next.job.held.check_running(stamp()) {
                     Ok(()) => effects.call_model(next.job.model.clone(), request),
@@ -195,10 +190,24 @@ impl Actor {
                 Todo::Durable(_) | Todo::Steered { .. } | Todo::SteerRefused { .. } => {}
             }
         }
-        if !durable.is_empty() {
-            self.append(next.seq, durable).await?;
-        }
+        self.write(next, effects, &mut durable).await?;
         Ok(finished)
+    }
+
+    /// Appends what is durable; a call's output is announced before its result.
+    async fn write(
+        &mut self,
+        next: &Waiting,
+        effects: &mut Effects,
+        durable: &mut Vec<Event>,
+    ) -> Result<(), LogError> {
+        if durable.is_empty() {
+            return Ok(());
+        }
+        while let Ok(piece) = effects.pieces.try_recv() {
+            self.announce_output(next.seq, piece);
+        }
+        self.append(next.seq, std::mem::take(durable)).await.map(drop)
     }
 
     fn announce_output(&self, prompt_seq: u64, piece: Output) {
@@ -219,7 +228,7 @@ impl Actor {
             })
             .collect();
         let node_turns = self.context.limits.max_turns;
-        let limit = self.time_limit(job);
+        let limit = job.deadline.saturating_duration_since(std::time::Instant::now());
         TurnConfig {
             prefix: format!("p{}", next.seq),
             model: job.model.full_name().to_owned(),
@@ -312,9 +321,10 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-fn settled(job: Job, end: Finished, denied: Option<String>) -> SettledEvent {
+fn settled(next: Waiting, end: Finished, denied: Option<String>) -> SettledEvent {
     SettledEvent {
-        prompt_id: job.prompt_id,
+        prompt_id: next.job.prompt_id,
+        prompt_seq: next.seq,
         outcome: if denied.is_some() { Outcome::Denied } else { end.outcome },
         reason: denied.or(end.reason),
         usage: end.usage,
@@ -322,11 +332,11 @@ fn settled(job: Job, end: Finished, denied: Option<String>) -> SettledEvent {
     }
 }
 
-fn unfinished(job: Job, outcome: Outcome, reason: String) -> SettledEvent {
+fn unfinished(next: Waiting, reason: String) -> SettledEvent {
     SettledEvent {
-        outcome,
+        outcome: Outcome::Failed,
         reason: Some(reason),
         cost: Some(clankers_protocol::NanoUsd(0)),
-        ..super::interrupted(job.prompt_id)
+        ..super::interrupted(next.job.prompt_id, next.seq)
     }
 }

@@ -30,6 +30,7 @@ fn turn(n: u64) -> Vec<Event> {
     let usage = Usage::default();
     let settled = SettledEvent {
         prompt_id: id.parse().unwrap(),
+        prompt_seq: 1,
         outcome: Outcome::Completed,
         reason: None,
         usage,

@@ -38,6 +38,8 @@ pub struct PeerRecord {
 pub struct PeerList {
     /// The chain's leaf.
     pub leaf: Option<CidDigest>,
+    /// How many to leave out at the beginning: those of earlier pages.
+    pub skip: u64,
     /// What later versions add.
     pub ext: Ext,
 }
@@ -47,6 +49,8 @@ pub struct PeerList {
 pub struct PeerListReply {
     /// In order of label, then id.
     pub peers: Vec<PeerRecord>,
+    /// How many more there are after these.
+    pub more: u64,
     /// What later versions add.
     pub ext: Ext,
 }

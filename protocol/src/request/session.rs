@@ -54,6 +54,8 @@ pub struct SessionInfo {
 pub struct SessionList {
     /// The chain's leaf.
     pub leaf: Option<CidDigest>,
+    /// How many to leave out at the beginning: those of earlier pages.
+    pub skip: u64,
     /// Archived ones too.
     pub archived: bool,
     /// What later versions add.
@@ -65,7 +67,7 @@ pub struct SessionList {
 pub struct SessionListReply {
     /// Newest first.
     pub sessions: Vec<SessionInfo>,
-    /// How many more there are.
+    /// How many more there are after these.
     pub more: u64,
     /// What later versions add.
     pub ext: Ext,

@@ -101,6 +101,8 @@ pub struct TokenImported {
 pub struct TokenList {
     /// The chain's leaf.
     pub leaf: Option<CidDigest>,
+    /// How many to leave out at the beginning: those of earlier pages.
+    pub skip: u64,
     /// What later versions add.
     pub ext: Ext,
 }
@@ -110,6 +112,8 @@ pub struct TokenList {
 pub struct TokenListReply {
     /// Issued first, then held; the latest to expire first.
     pub tokens: Vec<TokenRecord>,
+    /// How many more there are after these.
+    pub more: u64,
     /// What later versions add.
     pub ext: Ext,
 }

@@ -23,7 +23,7 @@ mod rows;
 
 use std::{process::ExitCode, thread, time::Instant};
 
-use clankers_tests::{baseline, load, process, stats::micros};
+use clankers_tests::{baseline, home, load, process, stats::micros};
 
 use crate::{
     limits::{LOAD_MAX, QUIET_LOOK, QUIET_WAIT},
@@ -121,6 +121,7 @@ fn kill_children_when_interrupted() {
             }
         });
         process::kill_all();
+        home::remove_all();
         std::process::exit(130);
     });
 }

@@ -69,7 +69,7 @@ async fn whoever_is_refused_too_often_is_no_longer_read_and_others_are_served() 
     let friend = Hostile::start().await;
     let chain = forge::grant(&home.seed(), friend.id(), &GrantSpec::read_only());
     let (friendly, _) = friend.welcomed(node.address(), vec![chain]).await;
-    let list = SessionList { leaf: None, archived: false, ext: Ext::default() };
+    let list = SessionList { leaf: None, skip: 0, archived: false, ext: Ext::default() };
 
     let (guest, _) = nuisance.welcomed(node.address(), vec![]).await;
     let mut answers = Vec::new();

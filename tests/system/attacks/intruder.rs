@@ -111,7 +111,10 @@ async fn no_tool_reaches_out_of_the_workspace_or_into_the_nodes_home() {
     for search in [format!("/grep {SECRET}"), "/find **/*".into(), format!("/grep {}", &key[..20])] {
         let taken = raw::run(&guest, &search).await.unwrap();
         let seen = format!("{:?}", taken.results());
-        assert!(!seen.contains("bait") && !seen.contains("identity") && !seen.contains("secret.txt"), "{seen}");
+        assert!(
+            !seen.contains("bait") && !seen.contains("identity") && !seen.contains("secret.txt"),
+            "{seen}"
+        );
         assert!(!seen.contains(key.trim()), "{seen}");
     }
     let writes = [
@@ -162,7 +165,9 @@ async fn a_guest_chooses_neither_scripts_nor_directories_nor_other_peoples_sessi
     let peer = Hostile::start().await;
     let chain = forge::grant(&home.seed(), peer.id(), &GrantSpec::operator());
     let (guest, _) = peer.welcomed(node.address(), vec![chain]).await;
-    for model in ["scripted:/etc/passwd", "scripted//etc/passwd", "scripted/../../etc/passwd", "nobody/knows", ""] {
+    for model in
+        ["scripted:/etc/passwd", "scripted//etc/passwd", "scripted/../../etc/passwd", "nobody/knows", ""]
+    {
         let mut prompt = raw::prompt("hi");
         prompt.model = Some(model.into());
         let code = raw::refused(&guest, &prompt).await;
@@ -176,7 +181,9 @@ async fn a_guest_chooses_neither_scripts_nor_directories_nor_other_peoples_sessi
     let workspace = home.workspace().display().to_string();
     let far = elsewhere.path().display().to_string();
     let up = home.user().display().to_string();
-    for cwd in ["/", "/etc", "..", &far, &up, &format!("{workspace}/.."), &format!("{workspace}/away"), "/nowhere"] {
+    for cwd in
+        ["/", "/etc", "..", &far, &up, &format!("{workspace}/.."), &format!("{workspace}/away"), "/nowhere"]
+    {
         let code = raw::refused(&guest, &at(cwd)).await;
         assert!(matches!(code, RefusalCode::NoWorkspace | RefusalCode::Unauthorized), "{cwd}: {code:?}");
     }
@@ -195,7 +202,9 @@ async fn a_guest_chooses_neither_scripts_nor_directories_nor_other_peoples_sessi
     let chain = forge::grant(&home.seed(), other.id(), &GrantSpec::operator());
     let (guest, _) = other.welcomed(node.address(), vec![chain]).await;
     let long = "a".repeat(256);
-    for selector in ["", "last", "l", &owned[..1], &owned[..4], &owned, "*", "../x", "\u{1b}[2J", "LAST", &long] {
+    for selector in
+        ["", "last", "l", &owned[..1], &owned[..4], &owned, "*", "../x", "\u{1b}[2J", "LAST", &long]
+    {
         let mut prompt = raw::prompt("/ls");
         prompt.session = SessionChoice::Existing((*selector).into());
         assert_eq!(raw::refused(&guest, &prompt).await, RefusalCode::NotFound, "{selector:?}");
@@ -207,7 +216,7 @@ async fn a_guest_chooses_neither_scripts_nor_directories_nor_other_peoples_sessi
     let mut prompt = raw::prompt("/ls");
     prompt.session = SessionChoice::Existing("a".repeat(257));
     assert_eq!(raw::refused(&guest, &prompt).await, RefusalCode::TooLarge);
-    let list = SessionList { leaf: None, archived: true, ext: Ext::default() };
+    let list = SessionList { leaf: None, skip: 0, archived: true, ext: Ext::default() };
     let listed: SessionListReply = guest.ask(&list).await.message();
     assert_eq!((listed.sessions.len(), listed.more), (0, 0));
 
@@ -244,7 +253,10 @@ async fn nobody_becomes_the_owner_by_what_they_sign() {
     let chains = [
         ("root, by its own grant", vec![root_of(peer.id())]),
         ("root, as a run of its holder", vec![root_of(id_of(&middle)), run(middle)]),
-        ("everything, as a run without its mark", vec![Link::new(seed, me, peer.id()).valid(now, now + 60).bytes()]),
+        (
+            "everything, as a run without its mark",
+            vec![Link::new(seed, me, peer.id()).valid(now, now + 60).bytes()],
+        ),
         (
             "a run that lasts too long",
             vec![Link::new(seed, me, peer.id()).meta("run", Ipld::Bool(true)).bytes()],
@@ -263,15 +275,25 @@ async fn nobody_becomes_the_owner_by_what_they_sign() {
         };
         let denied = RefusalCode::Unauthorized;
         assert_eq!(raw::refused(&guest, &create).await, denied, "{what}");
-        assert_eq!(raw::refused(&guest, &TokenList { leaf: None, ext: Ext::default() }).await, denied, "{what}");
+        assert_eq!(
+            raw::refused(&guest, &TokenList { leaf: None, skip: 0, ext: Ext::default() }).await,
+            denied,
+            "{what}"
+        );
         let change = PeerChange::Remove("someone".into());
         let edit = PeerEdit { leaf: None, change, ext: Ext::default() };
         assert_eq!(raw::refused(&guest, &edit).await, denied, "{what}");
         let resolve = PeerResolve { leaf: None, peer: me.to_string(), wait_ms: 0, ext: Ext::default() };
-        assert_eq!(raw::refused(&guest, &resolve).await, denied, "{what}: its answer holds the owner's tokens");
+        assert_eq!(
+            raw::refused(&guest, &resolve).await,
+            denied,
+            "{what}: its answer holds the owner's tokens"
+        );
     }
     // Names that look alike allow nothing.
-    for command in ["/clankers/nod", "/clankers/node/inf", "/clankers/node/info/more", "/clankersnode", "/team"] {
+    for command in
+        ["/clankers/nod", "/clankers/node/inf", "/clankers/node/info/more", "/clankersnode", "/team"]
+    {
         let link = Link::new(seed, me, peer.id()).command(command).bytes();
         let (guest, welcome) = peer.welcomed(node.address(), vec![forge::container([link])]).await;
         assert!(matches!(welcome.chains[..], [ChainVerdict::Held(_)]), "{command}");
@@ -281,10 +303,13 @@ async fn nobody_becomes_the_owner_by_what_they_sign() {
     let narrow = Link::new(seed, me, id_of(&middle)).command("/clankers/session/list").bytes();
     let wide = Link::new(middle, me, peer.id()).bytes();
     let (guest, _) = peer.welcomed(node.address(), vec![forge::container([narrow, wide])]).await;
-    let list = SessionList { leaf: None, archived: false, ext: Ext::default() };
+    let list = SessionList { leaf: None, skip: 0, archived: false, ext: Ext::default() };
     let _listed: SessionListReply = guest.ask(&list).await.message();
     assert_eq!(raw::refused(&guest, &info()).await, RefusalCode::Unauthorized);
-    assert_eq!(raw::refused(&guest, &PeerList { leaf: None, ext: Ext::default() }).await, RefusalCode::Unauthorized);
+    assert_eq!(
+        raw::refused(&guest, &PeerList { leaf: None, skip: 0, ext: Ext::default() }).await,
+        RefusalCode::Unauthorized
+    );
     assert_eq!(raw::refused(&guest, &raw::prompt("/ls")).await, RefusalCode::Unauthorized);
     peer.close().await;
 }

@@ -30,7 +30,11 @@ impl Fake {
 
     pub(crate) async fn speaking(alpn: &[u8], manner: Manner) -> Self {
         let seed: [u8; 32] = forge::random();
-        let config = MeshConfig { bind: Bind::Loopback { port: 0 }, alpns: vec![alpn.to_vec()], ..MeshConfig::dial_only(seed.into()) };
+        let config = MeshConfig {
+            bind: Bind::Loopback { port: 0 },
+            alpns: vec![alpn.to_vec()],
+            ..MeshConfig::dial_only(seed.into())
+        };
         let mesh = std::sync::Arc::new(Mesh::start(config).await.expect("an endpoint on loopback"));
         let listening = mesh.clone();
         let serving = tokio::spawn(async move {

@@ -24,7 +24,10 @@ fn a_models_words_reach_no_terminal_raw() {
     let home = NodeHome::new(BIN);
     home.file(&format!("name{}", "\u{1b}[31m"), "TODO");
     home.script(&Script::of([
-        Turn::says(NASTY).thinking(NASTY).and_calls("bash", &json!({"command": format!("printf '{NASTY}'")})).and_calls(NASTY, &json!({"x": NASTY})),
+        Turn::says(NASTY)
+            .thinking(NASTY)
+            .and_calls("bash", &json!({"command": format!("printf '{NASTY}'")}))
+            .and_calls(NASTY, &json!({"x": NASTY})),
         Turn::says("{{result}}"),
         Turn::fails("server", NASTY).status(400),
     ]));
@@ -71,7 +74,11 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     let home = NodeHome::new(BIN);
     home.script(&Script::always(Turn::says(&"many words ".repeat(60)).piece_chars(4).delay_ms(5)));
     let _node = home.start();
-    for words in [&["-p", "go", "--mode", "json"][..], &["rpc", "prompt", "local", "go"], &["rpc", "ping", "local", "-c", "100000"]] {
+    for words in [
+        &["-p", "go", "--mode", "json"][..],
+        &["rpc", "prompt", "local", "go"],
+        &["rpc", "ping", "local", "-c", "100000"],
+    ] {
         let mut command = home.command();
         command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("started");

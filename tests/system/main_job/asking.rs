@@ -97,7 +97,8 @@ fn what_programs_read_of_a_node() {
     };
     let made = [prompt("first"), prompt("second\u{1b}[31m"), prompt("third")];
     let sessions = home.cli(["ps", "--json"]).run().ok().json();
-    let listed: Vec<&str> = sessions.as_array().expect("an array").iter().map(|s| s["id"].as_str().unwrap()).collect();
+    let listed: Vec<&str> =
+        sessions.as_array().expect("an array").iter().map(|s| s["id"].as_str().unwrap()).collect();
     assert_eq!(listed, made.iter().rev().map(String::as_str).collect::<Vec<_>>(), "newest first");
     for session in sessions.as_array().expect("an array") {
         for key in ["id", "title", "state", "model", "head_seq", "attached", "created"] {
@@ -150,7 +151,13 @@ fn daemon_kill_ends_what_runs_and_says_so_to_who_waits() {
 #[test]
 fn prompts_go_on_in_a_session_and_may_name_their_tools() {
     let (desk_home, laptop) = (NodeHome::new(BIN), NodeHome::new(BIN));
-    desk_home.script(&Script::of([Turn::calls("write", &json!({"path": "made.txt", "content": "x"})), Turn::says("{{status}}")]).repeat());
+    desk_home.script(
+        &Script::of([
+            Turn::calls("write", &json!({"path": "made.txt", "content": "x"})),
+            Turn::says("{{status}}"),
+        ])
+        .repeat(),
+    );
     let desk = desk_home.start();
     desk.grant(&laptop, &["--operator"]);
     let prompt = |text: &str, more: &[&str]| {

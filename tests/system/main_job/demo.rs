@@ -15,7 +15,9 @@ use crate::BIN;
 /// Processes with this directory among their words.
 fn processes_of(dir: &Path) -> Vec<(u32, String)> {
     let needle = dir.display().to_string();
-    let ids = fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let ids = fs::read_dir("/proc")
+        .expect("/proc")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let words = ids.filter_map(|id: u32| {
         let words = fs::read(format!("/proc/{id}/cmdline")).ok()?;
         Some((id, String::from_utf8_lossy(&words).replace('\0', " ")))
@@ -47,13 +49,15 @@ fn it_runs_leaves_nothing_and_prints_commands_that_can_be_typed() {
     assert!(!home.path().exists(), "the caller's own home is not touched");
     assert!(!ran.out().contains('\u{1b}'), "{}", ran.story());
 
-    let commands: Vec<&str> = ran.out().lines().filter_map(|line| line.split_once("$ clankers ")).map(|(_, words)| words).collect();
+    let commands: Vec<&str> =
+        ran.out().lines().filter_map(|line| line.split_once("$ clankers ")).map(|(_, words)| words).collect();
     assert!(commands.len() >= 10, "{}", ran.story());
     for words in &commands {
         // What a shell makes of the line, and whether the words are ours: help comes only when all before it is.
         let mut shell = Command::new("/bin/sh");
         home.furnish(&mut shell);
-        let output = shell.args(["-c", &format!("exec \"$0\" {words} --help"), BIN]).output().expect("a shell");
+        let output =
+            shell.args(["-c", &format!("exec \"$0\" {words} --help"), BIN]).output().expect("a shell");
         assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
     }
     for told in ["rpc ping", "rpc prompt desk", "token create --for", "token import", "daemon stop"] {
@@ -77,12 +81,15 @@ fn it_fails_when_a_step_fails_and_clears_up_all_the_same() {
     assert!(ran.err().contains("✗"), "{}", ran.story());
     assert!(!ran.out().contains('✓'), "{}", ran.story());
 
-    // One of the nodes dies under it.
+    // One of the nodes dies under it, while the other one is asked.
     let (dir, running) = demo(&home);
-    running.saying("── 3.");
+    running.saying("── 4.");
     let laptop = wait::until("the laptop's node", STEP, || {
         let nodes = processes_of(&dir).into_iter();
-        nodes.filter(|(_, words)| words.contains("/laptop/") && words.contains("daemon start")).map(|(id, _)| id).next()
+        nodes
+            .filter(|(_, words)| words.contains("/laptop/") && words.contains("daemon start"))
+            .map(|(id, _)| id)
+            .next()
     });
     process::signal_stranger(laptop, Signal::KILL);
     let ran = running.finish();

@@ -24,9 +24,8 @@ fn without_a_node_ten_at_once_work_and_nobody_locks_the_home() {
     fs::create_dir_all(trap.parent().expect("a parent")).expect("the sessions' directory");
     mknodat(CWD, &trap, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe with a name");
 
-    let running: Vec<_> = (0..10)
-        .map(|n| home.cli(["-p", &format!("number {n}"), "--mode", "json"]).start())
-        .collect();
+    let running: Vec<_> =
+        (0..10).map(|n| home.cli(["-p", &format!("number {n}"), "--mode", "json"]).start()).collect();
     let mut sessions = BTreeSet::new();
     for (n, running) in running.into_iter().enumerate() {
         let ran = running.finish().ok();
@@ -37,7 +36,9 @@ fn without_a_node_ten_at_once_work_and_nobody_locks_the_home() {
         let log = home.session_log(&session);
         let others = (0..10).filter(|other| *other != n).map(|other| format!("number {other}"));
         let log = String::from_utf8(log).expect("text");
-        assert!(log.contains(&format!("number {n}")) && !others.into_iter().any(|other| log.contains(&other)));
+        assert!(
+            log.contains(&format!("number {n}")) && !others.into_iter().any(|other| log.contains(&other))
+        );
         sessions.insert(session);
     }
     assert_eq!(sessions.len(), 10);
@@ -74,7 +75,8 @@ fn without_a_node_a_session_goes_on_where_it_was() {
     let home = NodeHome::new(BIN);
     home.script(&Script::of([Turn::says("one"), Turn::says("two"), Turn::says("three")]));
     let prompt = |text: &str, more: &[&str]| {
-        let ran = home.cli(["-p", text, "--mode", "json"]).args(more).within(Duration::from_secs(30)).run().ok();
+        let ran =
+            home.cli(["-p", text, "--mode", "json"]).args(more).within(Duration::from_secs(30)).run().ok();
         let lines = ran.json_lines();
         let message = lines.iter().find(|line| line["type"] == "message").expect("a message");
         (check_contract(&lines), message["text"].as_str().expect("text").to_owned())

@@ -52,9 +52,8 @@ impl Digest {
                 self.model = Some(e.model.clone());
             }
             Event::Settled(e) => {
-                // Two principals may choose the same id; the oldest open one of that id is meant, as they run in order.
-                let open =
-                    self.prompts.iter_mut().find(|p| p.settled.is_none() && p.prompt_id == e.prompt_id);
+                // By seq: two principals may choose the same id.
+                let open = self.prompts.iter_mut().find(|p| p.seq == e.prompt_seq);
                 if let Some(open) = open {
                     open.settled = Some(durable.seq);
                 }

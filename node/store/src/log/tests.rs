@@ -53,9 +53,10 @@ pub(super) fn message(text: &str) -> Event {
     })
 }
 
-pub(super) fn settled(id: &str) -> Event {
+pub(super) fn settled(id: &str, prompt_seq: u64) -> Event {
     Event::Settled(SettledEvent {
         prompt_id: id.parse().unwrap(),
+        prompt_seq,
         outcome: Outcome::Completed,
         reason: None,
         usage: Usage::default(),

@@ -21,7 +21,7 @@ fn written(sizes: &[usize]) -> Written {
     let mut log = create(&home);
     let mut events = Vec::new();
     for (i, size) in sizes.iter().enumerate() {
-        let batch = [prompt(&format!("p{i}"), &"é\n".repeat(*size)), settled(&format!("p{i}"))];
+        let batch = [prompt(&format!("p{i}"), &"é\n".repeat(*size)), settled(&format!("p{i}"), 1)];
         events.extend(log.append(&batch, Timestamp(10 + i as u64)).unwrap());
     }
     let id = log.session();

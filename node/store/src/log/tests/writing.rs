@@ -10,7 +10,7 @@ fn appended_is_there_after_reopening() {
     let (id, epoch) = (log.session(), log.epoch());
     assert_eq!((log.head_seq(), all(&log)), (0, vec![]));
     let first = log.append(&[prompt("p1", "hé\u{2028}llo\n\"x\"\0")], Timestamp(5)).unwrap();
-    let more = log.append(&[message("a"), settled("p1")], Timestamp(6)).unwrap();
+    let more = log.append(&[message("a"), settled("p1", 1)], Timestamp(6)).unwrap();
     let events: Vec<Durable> = first.into_iter().chain(more).collect();
     assert_eq!(events.iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(all(&log), events);
@@ -112,7 +112,7 @@ fn a_log_that_others_touch_is_not_written_to() {
 fn the_digest_says_what_runs() {
     let (_dir, home) = home();
     let mut log = create(&home);
-    let events = [prompt("a", "\n  first \u{1b}[2J line\nmore"), settled("a"), prompt("b", "second")];
+    let events = [prompt("a", "\n  first \u{1b}[2J line\nmore"), settled("a", 1), prompt("b", "second")];
     let mut digest = Digest::default();
     log.append(&events, Timestamp(3)).unwrap().iter().for_each(|d| digest.see(d));
     let marks: Vec<_> = digest.prompts.iter().map(|p| (p.prompt_id.as_str(), p.seq, p.settled)).collect();

@@ -1,0 +1,152 @@
+//! What a request's words mean: which session, which directory, which model, which peer.
+
+use std::path::{Path, PathBuf};
+
+use clankers_auth::{Args, Command, Grant};
+use clankers_models::Model;
+use clankers_protocol::{
+    NodeId, SessionId,
+    limits::SELECTOR_BYTES,
+    refusal::{Refusal, RefusalCode},
+    text,
+};
+use clankers_store::PeerError;
+
+use crate::{door::Caller, nearest::nearest, service::Answer, sessions::SessionError, trouble};
+
+/// Characters of a caller's word that are said back.
+const WORD_CHARS: usize = 80;
+
+fn word(dirty: &str) -> String {
+    text::line(dirty, WORD_CHARS)
+}
+
+/// Whether the grant's principal reaches a session that `creator` made: the owner reaches all, anybody else
+/// their own. Nothing in a chain widens this: its holder writes the lower links.
+pub(crate) fn reaches(grant: &Grant, creator: NodeId) -> bool {
+    grant.owner || creator == grant.principal
+}
+
+/// The session that a selector means, among those that the caller reaches: to anybody else it is not there.
+pub(crate) async fn session(caller: &Caller, grant: &Grant, selector: &str) -> Answer<SessionId> {
+    let listed = caller.hall.sessions.list(&caller.hall, false).await;
+    let all = listed.map_err(|error: SessionError| trouble::session(caller, &error))?;
+    // The owner's `last` is the owner's own: somebody else's words must not slip under the owner's rights.
+    let mut found = all.iter().filter(|info| reaches(grant, info.principal)).filter(|info| match selector {
+        "last" => info.principal == grant.principal,
+        _ => selector.len() >= 4 && info.id.to_string().starts_with(selector),
+    });
+    match (found.next(), found.next()) {
+        (Some(info), None) => Ok(info.id),
+        // The list's order is the latest first.
+        (Some(info), Some(_)) if selector == "last" => Ok(info.id),
+        (Some(_), Some(_)) => {
+            let words = format!("several sessions begin with '{}'", word(selector));
+            let refusal = caller.refuse(RefusalCode::Ambiguous, &words);
+            Err(Box::new(refusal.hint("write more of the id; 'clankers ps' lists them")))
+        }
+        (None, _) => {
+            let words = format!("there is no session '{}'", word(selector));
+            let refusal = caller.refuse(RefusalCode::NotFound, &words);
+            Err(Box::new(refusal.hint("'clankers ps' lists them; a prefix has at least four digits")))
+        }
+    }
+}
+
+/// The directory that a new session works in: the node's workspace unless the caller chose another. Only the
+/// owner chooses freely; others need a chain that lets them create sessions there, beneath the workspace.
+pub(crate) async fn directory(caller: &Caller, grant: &Grant, cwd: Option<&str>) -> Answer<String> {
+    let workspace = caller.hall.workspace.clone();
+    let Some(cwd) = cwd else {
+        return workspace.map(|w| w.display().to_string()).ok_or_else(|| {
+            let refusal = caller.refuse(RefusalCode::NoWorkspace, "this node offers no workspace");
+            Box::new(refusal.hint("start it in a project's directory, or set 'workspace' in its settings"))
+        });
+    };
+    if grant.owner {
+        let real = real_directory(PathBuf::from(cwd)).await;
+        if !Path::new(cwd).is_absolute() || real.is_none() {
+            let words = format!("'{}' is not a directory here", text::line(cwd, SELECTOR_BYTES));
+            return Err(Box::new(caller.refuse(RefusalCode::Invalid, &words)));
+        }
+        return Ok(cwd.to_owned());
+    }
+    // To everybody else, what is outside of the workspace is not there at all.
+    let inside = match workspace {
+        Some(workspace) => beneath(workspace, cwd).await,
+        None => None,
+    };
+    let named = inside.as_ref().map_or(".", |(relative, _)| relative.as_str());
+    let args = Args { path: Some(named.to_owned()), ..Args::default() };
+    // Under the same chain: two narrow ones do not add up to a wide one.
+    caller.authorize(Some(grant.held.leaf()), Command::SessionCreate, &args)?;
+    inside.map(|(_, real)| real.display().to_string()).ok_or_else(|| {
+        let words = "sessions of peers work beneath this node's workspace only";
+        Box::new(caller.refuse(RefusalCode::NoWorkspace, words))
+    })
+}
+
+async fn real_directory(path: PathBuf) -> Option<PathBuf> {
+    let look = move || path.canonicalize().ok().filter(|real| real.is_dir());
+    tokio::task::spawn_blocking(look).await.ok().flatten()
+}
+
+/// A directory beneath the workspace, relative to it and as it really is.
+async fn beneath(workspace: PathBuf, cwd: &str) -> Option<(String, PathBuf)> {
+    let asked = workspace.join(cwd);
+    let workspace = real_directory(workspace).await?;
+    let real = real_directory(asked).await?;
+    let relative = real.strip_prefix(&workspace).ok()?.to_str()?;
+    let relative = if relative.is_empty() { "." } else { relative }.to_owned();
+    Some((relative, real))
+}
+
+/// The model that was asked for, or the default. Others than the owner choose among the default and the models
+/// that the settings name: the owner's keys pay for it.
+pub(crate) fn model(caller: &Caller, grant: &Grant, wanted: Option<&str>) -> Answer<Model> {
+    let models = &caller.hall.context.models;
+    let default = models.default_name();
+    let name = wanted.unwrap_or(&default);
+    let refuse = |words: &str| caller.refuse(RefusalCode::NoModel, words);
+    if !grant.owner && name != default {
+        let offered: Vec<String> =
+            models.list().into_iter().filter(|m| m.usable).map(|m| m.name).chain([default.clone()]).collect();
+        let bare = |full: &String| full.split_once('/').is_some_and(|(_, model)| model == name);
+        if !offered.iter().any(|full| full == name || bare(full)) {
+            let hint = format!("it offers: {}", offered.join(", "));
+            return Err(Box::new(refuse(&format!("this node offers no model '{}'", word(name))).hint(&hint)));
+        }
+    }
+    models.resolve(name).map_err(|error| Box::new(refuse(&error.to_string())))
+}
+
+/// A refusal that names the nearest tool.
+pub(crate) fn unknown_tool(caller: &Caller, tool: &str) -> Box<Refusal> {
+    let names: Vec<&str> = clankers_tools::specs().iter().map(|spec| spec.name).collect();
+    let refusal = caller.refuse(RefusalCode::Invalid, &format!("there is no tool '{}'", word(tool)));
+    Box::new(match nearest(tool, names.iter().copied()) {
+        Some(near) => refusal.hint(&format!("did you mean '{near}'?")),
+        None => refusal.hint(&format!("the tools are: {}", names.join(", "))),
+    })
+}
+
+/// The id of the peer that a name means: an id, a ticket, a name in the book, a prefix of one on the network.
+pub(crate) async fn peer(caller: &Caller, name: &str) -> Answer<NodeId> {
+    if let Ok(id) = name.parse() {
+        return Ok(id);
+    }
+    if let Ok(ticket) = clankers_mesh::parse_ticket(name) {
+        return Ok(ticket.id);
+    }
+    let wanted = name.to_owned();
+    let resolved = caller.hall.with_store(move |store| store.peers().resolve(&wanted)).await;
+    match resolved.map_err(|error| trouble::store(caller, &error))? {
+        Ok(peer) => Ok(peer.id),
+        Err(error @ PeerError::NotFound(_)) => {
+            let discovery = caller.hall.mesh.get().and_then(|mesh| mesh.discovery());
+            let found = discovery.and_then(|d| d.resolve(name).ok());
+            found.map(|found| found.id).ok_or_else(|| trouble::peer(caller, &error))
+        }
+        Err(error) => Err(trouble::peer(caller, &error)),
+    }
+}
