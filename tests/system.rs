@@ -18,6 +18,8 @@ mod bad_input;
 mod crash;
 #[path = "system/daemon.rs"]
 mod daemon;
+#[path = "system/fences.rs"]
+mod fences;
 #[path = "system/main_job.rs"]
 mod main_job;
 #[path = "system/prompts.rs"]

@@ -51,6 +51,11 @@ pub(crate) fn peer(caller: &Caller, error: &PeerError) -> Box<Refusal> {
         _ => RefusalCode::Invalid,
     };
     let refusal = caller.refuse(code, &error.to_string());
-    let hint = "'clankers rpc peers list' shows who is known; add one with 'clankers rpc peers add TICKET'";
-    Box::new(if code == RefusalCode::NotFound { refusal.hint(hint) } else { refusal })
+    Box::new(refusal.hint(match code {
+        RefusalCode::NotFound => {
+            "'clankers rpc peers list' shows who is known; add one with 'clankers rpc peers add TICKET'"
+        }
+        RefusalCode::Ambiguous => "'clankers rpc peers list --json' shows whole ids",
+        _ => "'clankers rpc peers list' shows who is known, and by what label",
+    }))
 }

@@ -138,6 +138,8 @@ async fn without_hello_a_connection_is_closed_in_time_and_parks_little() {
     let began = Instant::now();
     // One that says nothing at all, one that drips a Hello, one that opens all the streams it may.
     let silent = peer.connect(node.address()).await;
+    // And one that says Hello, shows nothing, and stays.
+    let (resting, _) = peer.welcomed(node.address(), vec![]).await;
     let slow = peer.connect(node.address()).await;
     let hello = frame(Kind::HELLO, &hello(vec![]).encode());
     let mut dripping = slow.bytes(&hello[..hello.len() - 1]).await;
@@ -180,6 +182,9 @@ async fn without_hello_a_connection_is_closed_in_time_and_parks_little() {
     for talk in &mut early {
         let _pong: Pong = talk.answer().await.message();
     }
+    assert_eq!(resting.close_code().await, CloseCode::NoAuthority);
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(9) && took < Duration::from_secs(14), "{took:?}");
     peer.close().await;
 }
 

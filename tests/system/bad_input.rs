@@ -123,7 +123,7 @@ fn a_peer_that_cannot_be_reached_is_told_with_what_was_tried_and_in_time() {
     home.settings("[network]\nrelay = \"off\"\nmdns = false\n");
     home.cli(["rpc", "peers", "add", &id, "--addr", &addr, "--label", "gone"]).run().ok();
     let bad = Bad { home: &home, code: 6, kind: "unreachable" };
-    bad.says(&["rpc", "ping", "gone", "--timeout", "1s"], &[&id[..10], &addr, "mDNS", "relay", "1s"]);
+    bad.says(&["rpc", "ping", "gone", "--timeout", "1s"], &[&id[..10], &addr, "mDNS", "relay", "1.0 s"]);
     bad.says(&["rpc", "prompt", "gone", "hi", "--timeout", "1s"], &[&addr, "mDNS", "relay"]);
     let ran = home.cli(["rpc", "ping", "gone", "--timeout", "1s"]).run().code(6);
     assert!(

@@ -35,7 +35,7 @@ pub struct DialError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DialFailure {
     /// Nobody answered in time.
-    #[error("no answer within {0:?}; check that the node runs and that the address is right")]
+    #[error("no answer within {:.1} s; check that the node runs and that the address is right", .0.as_secs_f64())]
     Timeout(Duration),
     /// There was nowhere to send a packet to.
     #[error("no address of it is known; use its ticket (`clankers rpc id` prints it there)")]

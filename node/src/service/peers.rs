@@ -74,8 +74,10 @@ pub(super) async fn edit(caller: &Caller, request: PeerEdit) -> Answer<PeerEdite
     if let PeerChange::Add { label: Some(label), .. } | PeerChange::Label { label: Some(label), .. } =
         &request.change
     {
-        clankers_protocol::hello::check_label(label)
-            .map_err(|error| Box::new(caller.refuse(RefusalCode::Invalid, &error.to_string())))?;
+        clankers_protocol::hello::check_label(label).map_err(|error| {
+            let refusal = caller.refuse(RefusalCode::Invalid, &error.to_string());
+            Box::new(refusal.hint("a label is yours alone: a short name, such as desk or anna.laptop"))
+        })?;
     }
     let now = clock::now();
     let done = caller
