@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Coding agents on all your machines, and your teammates', without a vendor's cloud.
 #[derive(Debug, Parser)]
-#[command(name = "clankers", version, about, arg_required_else_help = true)]
+#[command(name = "clankers", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 ok, 1 agent, tool or model failed, 2 usage, 3 credentials, 4 denied, \
     5 budget or limit, 6 peer unreachable, 7 not found, 8 this machine, 124 timeout, 130 interrupted")]
 pub(crate) struct Cli {

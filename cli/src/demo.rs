@@ -20,11 +20,11 @@ use crate::{
 /// Runs the demo; whatever happens, no node is left running, and no directory unless it is asked for.
 pub(crate) async fn run(args: DemoArgs) -> Outcome {
     let begun = Instant::now();
+    let mut signals = signals::StopSignals::new()?;
     let mut stage = Stage::set()?;
     let done = tokio::select! {
         done = steps::play(&mut stage) => done,
-        signal = signals::stop_signal() => {
-            let signal = signal.unwrap_or("a signal");
+        signal = signals.next() => {
             Err(CliError::new(ExitKind::Interrupted, format!("the demo was ended by {signal}")))
         }
     };

@@ -74,7 +74,7 @@ pub fn event(session: SessionId, durable: &Durable) -> Value {
     };
     let mut line = Map::new();
     let mut fields = if let Value::Object(fields) = fields { fields } else { Map::new() };
-    line.insert("type".into(), fields.remove("type").unwrap_or_default());
+    line.insert("type".into(), fields.shift_remove("type").unwrap_or_default());
     line.insert("session".into(), json!(session));
     line.insert("seq".into(), json!(durable.seq));
     line.extend(fields);

@@ -191,3 +191,25 @@ fn links_lead_somewhere() {
     }
     assert!(seen > 20, "only {seen} links were found");
 }
+
+/// Words in backticks of a document's tables that have the form of a test's name. Pure.
+fn named_tests(text: &str) -> Vec<&str> {
+    let rows = text.lines().filter(|line| line.starts_with('|'));
+    rows.flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(|word| word.matches('_').count() > 1)
+        .filter(|word| word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'))
+        .collect()
+}
+
+#[test]
+fn every_defect_has_the_test_that_it_names() {
+    let text = read("docs/reliability.md");
+    let names = named_tests(&text);
+    assert!(names.len() > 5, "only {} tests are named", names.len());
+    let sources: Vec<String> = sizes::files(&["rs"]).iter().map(|p| fs::read_to_string(p).unwrap()).collect();
+    for name in names {
+        let wanted = format!("fn {name}(");
+        assert!(sources.iter().any(|source| source.contains(&wanted)), "docs/reliability.md: no test {name}");
+    }
+    assert_eq!(named_tests("| x | `a_b_c` and `D_e_f`, `a_b` |\n`not_in_a_table`\n"), ["a_b_c"]);
+}

@@ -13,7 +13,7 @@ use std::{
 use clankers_tests::{NodeHome, Script, Start, Turn, process};
 use serde_json::{Value, json};
 
-use crate::BIN;
+use crate::{BIN, main_job::demo::processes_of};
 
 const QUIET: &[&str] = &["--bind", "127.0.0.1:0", "--relay", "off", "--mdns", "off"];
 
@@ -242,8 +242,7 @@ fn a_start_that_is_raced_has_one_winner() {
     let node = Start::new().detached().command(&home).run().code(8);
     assert!(node.error()["message"].to_string().contains(&pid.to_string()), "{}", node.story());
     home.cli(["daemon", "stop"]).run().ok();
-    let pid = u32::try_from(pid.as_u64().expect("a pid")).expect("a small number");
-    assert!(!process::lives(pid));
+    assert_eq!(processes_of(home.root()), [], "winner and losers are gone");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #[path = "main_job/asking.rs"]
 mod asking;
 #[path = "main_job/demo.rs"]
-mod demo;
+pub(crate) mod demo;
 #[path = "main_job/here.rs"]
 mod here;
 #[path = "main_job/mdns.rs"]

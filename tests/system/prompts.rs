@@ -309,6 +309,35 @@ async fn a_full_queue_refuses_and_a_prompt_may_end_with_its_stream() {
     peer.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_hangs_up_at_once_leaves_a_whole_prompt_or_none() {
+    let home = NodeHome::new(BIN);
+    let node = home.start();
+    let peer = Hostile::start().await;
+    let chain = forge::grant(&home.seed(), peer.id(), &GrantSpec::root());
+    for round in 0..24_u32 {
+        let prompt = raw::prompt(&format!("/bash echo run >> hung-{round}.txt"));
+        let (guest, _) = peer.welcomed(node.address(), vec![chain.clone()]).await;
+        let mut talk = guest.say(&prompt).await;
+        match round % 4 {
+            0 => guest.connection().close(0, ""),
+            1 => talk.reset(7),
+            2 => drop(talk),
+            _ => drop(talk.answer().await.message::<Accepted>()),
+        }
+        guest.connection().close(0, "");
+        let (again, _) = peer.welcomed(node.address(), vec![chain.clone()]).await;
+        let taken = raw::send(&again, &prompt).await.unwrap();
+        assert_eq!(taken.outcome(), Outcome::Completed, "round {round}");
+        let ran = fs::read_to_string(home.workspace().join(format!("hung-{round}.txt"))).unwrap();
+        assert_eq!(ran, "run\n", "round {round}");
+        again.connection().close(0, "");
+    }
+    let sessions = home.cli(["ps", "--json"]).run().ok().json();
+    assert_eq!(sessions.as_array().unwrap().len(), 24, "sessions of nothing were left behind");
+    peer.close().await;
+}
+
 #[test]
 fn two_principals_may_choose_one_id_in_one_session() {
     let home = NodeHome::new(BIN);

@@ -67,6 +67,8 @@ async fn serve(home: Home, network: NetworkArgs, json: bool) -> Outcome {
         let _leads = rustix::process::setsid();
     }
     log::start(&home.node_log()).map_err(CliError::machine)?;
+    // Before anybody is told that it is ready: whoever then asks it to end must find it listening.
+    let mut signals = signals::StopSignals::new()?;
     let overrides = Overrides { bind: network.bind, relay: network.relay, mdns: network.mdns };
     let daemon = match Daemon::start(home, overrides).await {
         Ok(daemon) => daemon,
@@ -74,7 +76,7 @@ async fn serve(home: Home, network: NetworkArgs, json: bool) -> Outcome {
             let error = start_error(&error);
             if detached {
                 output::json(
-                    &json!({"error": {"kind": error.kind as i32, "message": error.message, "hints": error.hints}}),
+                    &json!({"error": {"kind": error.name(), "message": error.message, "hints": error.hints}}),
                 )?;
             }
             return Err(error);
@@ -93,8 +95,7 @@ async fn serve(home: Home, network: NetworkArgs, json: bool) -> Outcome {
         ];
         output::lines(lines.iter().map(String::as_str))?;
     }
-    let signal = async { signals::stop_signal().await.unwrap_or("no signals") };
-    daemon.run(signal).await;
+    daemon.run(signals.next()).await;
     tracing::info!("stopped");
     Ok(())
 }

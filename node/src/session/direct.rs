@@ -57,6 +57,7 @@ impl Actor {
         };
         self.append(next.seq, vec![Event::ToolCall(asked.clone())]).await?;
         let (ended, cut) = self.watch_call(next, &asked.item, &call, &runner).await?;
+        let by_token = ended.by_token;
         let result = ToolResultEvent {
             item: asked.item.clone(),
             name: asked.name.clone(),
@@ -65,7 +66,9 @@ impl Actor {
         };
         self.append(next.seq, vec![Event::ToolResult(result.clone())]).await?;
         self.remember(next, asked, &result);
-        Ok(verdict(&result, cut))
+        let (outcome, reason) = verdict(&result, cut);
+        let reason = reason.map(|words| if by_token { advise(words, &result.name, next) } else { words });
+        Ok((outcome, reason))
     }
 
     /// Runs the call while commands are served.
@@ -127,6 +130,12 @@ impl Actor {
         let events = [Event::Prompt(prompt), Event::ToolCall(call), Event::ToolResult(result.clone())];
         self.transcript.extend(rebuild(&events).messages);
     }
+}
+
+/// What the prompter's owner could ask for, on a line of its own.
+fn advise(words: String, tool: &str, next: &Waiting) -> String {
+    let principal = next.job.principal;
+    format!("{words}\nthe node's owner can allow it: clankers token create --for {principal} --tools {tool}")
 }
 
 fn verdict(result: &ToolResultEvent, cut: Option<Cut>) -> (Outcome, Option<String>) {

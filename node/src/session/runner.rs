@@ -36,6 +36,15 @@ pub(super) struct Ended {
     pub(super) call_id: String,
     pub(super) status: ToolStatus,
     pub(super) text: String,
+    /// It was the prompter's token that did not allow it.
+    pub(super) by_token: bool,
+}
+
+/// Why a call does not run.
+struct Refused {
+    status: ToolStatus,
+    text: String,
+    by_token: bool,
 }
 
 /// A piece of a running call's output.
@@ -105,7 +114,10 @@ impl Runner {
     ) -> Ended {
         let call = match ToolCall::parse(name, arguments) {
             Ok(call) => call,
-            Err(error) => return Ended { call_id, status: ToolStatus::Error, text: error.to_string() },
+            Err(error) => {
+                let text = error.to_string();
+                return Ended { call_id, status: ToolStatus::Error, text, by_token: false };
+            }
         };
         self.run_parsed(call_id, &call, output, cancel).await
     }
@@ -118,8 +130,8 @@ impl Runner {
         output: mpsc::Sender<Output>,
         cancel: CancellationToken,
     ) -> Ended {
-        if let Err((status, text)) = self.judge(call) {
-            return Ended { call_id, status, text };
+        if let Err(Refused { status, text, by_token }) = self.judge(call) {
+            return Ended { call_id, status, text, by_token };
         }
         let gate = Gate { authority: self.authority.clone(), tool: call.name() };
         let (sink, mut pieces) = mpsc::channel(EFFECT_QUEUE);
@@ -139,23 +151,27 @@ impl Runner {
         while let Ok(chunk) = pieces.try_recv() {
             let _gone = output.send(Output { call_id: call_id.clone(), chunk }).await;
         }
-        Ended { call_id, status: status(outcome.status), text: outcome.text }
+        Ended { call_id, status: status(outcome.status), text: outcome.text, by_token: false }
     }
 
-    fn judge(&self, call: &ToolCall) -> Result<(), (ToolStatus, String)> {
-        let denied = |text: String| Err((ToolStatus::Denied, text));
+    fn judge(&self, call: &ToolCall) -> Result<(), Refused> {
         let Facts { tool, path, argv0, .. } = match call.facts(self.workspace()) {
             Ok(facts) => facts,
-            Err(error) => return Err((denial_or_error(&error), error.to_string())),
+            Err(error) => {
+                let (status, text) = (denial_or_error(&error), error.to_string());
+                return Err(Refused { status, text, by_token: false });
+            }
         };
         if !self.chosen(tool) {
-            return denied(format!("the prompt does not allow the tool {tool}"));
+            let text = format!("the prompt does not allow the tool {tool}");
+            return Err(Refused { status: ToolStatus::Denied, text, by_token: false });
         }
         match self.authority.judge(tool, path.as_deref(), argv0.as_deref()) {
             Ok(()) => Ok(()),
             Err(denial) => {
                 tracing::info!(tool, ?path, %denial, "a tool call was denied");
-                denied(denied_words(tool, path.as_deref(), &denial))
+                let text = denied_words(tool, path.as_deref(), &denial);
+                Err(Refused { status: ToolStatus::Denied, text, by_token: true })
             }
         }
     }

@@ -296,6 +296,7 @@ async fn tool_ended(tools: &mut JoinSet<Ended>, calls: &mut HashMap<tokio::task:
                 call_id,
                 status: ToolStatus::Error,
                 text: "the tool failed from within; see the node's log".into(),
+                by_token: false,
             }
         }
     };

@@ -4,14 +4,19 @@ use std::{net::Ipv4Addr, time::Instant};
 
 use clankers_auth::GrantSpec;
 use clankers_protocol::{
+    event::Outcome,
     message::Ext,
-    refusal::RefusalCode,
+    refusal::{CloseCode, RefusalCode},
     request::{
         node::{InfoReply, Pong},
+        prompt::Accepted,
         session::{SessionList, SessionListReply},
     },
 };
-use clankers_tests::{NodeHome, forge, hostile::Hostile};
+use clankers_tests::{
+    NodeHome, Script, Turn, forge,
+    hostile::{Answer, Hostile},
+};
 
 use super::{info, ping, raw};
 use crate::BIN;
@@ -59,6 +64,57 @@ async fn a_flood_of_fresh_ids_does_not_keep_honest_peers_out() {
     assert!(refused > 0 || held.len() == FLOOD);
     drop(held);
     friend.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_guest_fills_its_own_share_and_not_the_node() {
+    let home = NodeHome::new(BIN);
+    home.script(&Script::always(Turn::says("thinking").hangs()));
+    let node = home.start();
+    let (greedy, modest) = (Hostile::start().await, Hostile::start().await);
+    let grant = |peer: &Hostile| vec![forge::grant(&home.seed(), peer.id(), &GrantSpec::operator())];
+    let (guest, _) = greedy.welcomed(node.address(), grant(&greedy)).await;
+
+    let mut running = Vec::new();
+    let code = loop {
+        let mut talk = guest.say(&raw::prompt("think")).await;
+        match talk.answer().await {
+            Answer::Refused(refusal) => break refusal.code(),
+            taken => drop(taken.message::<Accepted>()),
+        }
+        running.push(talk);
+        assert!(running.len() < 200, "no end to what one guest may have running");
+    };
+    assert_eq!(code, RefusalCode::Busy);
+    let mut kept = Vec::new();
+    let closed = loop {
+        let another = greedy.connect(node.address()).await;
+        let answer = another.greet(grant(&greedy)).await;
+        if let Answer::Closed(_) = answer {
+            break another.close_code().await;
+        }
+        // Welcome may be followed by the goodbye.
+        let asked = another.ask(&info()).await;
+        if let Answer::Closed(_) = asked {
+            break another.close_code().await;
+        }
+        let _info: InfoReply = asked.message();
+        kept.push(another);
+        assert!(kept.len() < 300, "no end to the connections of one guest");
+    };
+    assert_eq!(closed, CloseCode::RateLimited);
+    // Everybody else has all of theirs.
+    let (other, _) = modest.welcomed(node.address(), grant(&modest)).await;
+    assert_eq!(raw::run(&other, "/ls").await.unwrap().outcome(), Outcome::Completed);
+    home.cli(["rpc", "prompt", "local", "/ls"]).run().ok();
+    let _pong: Pong = guest.ask(&ping()).await.message();
+    // What is cancelled makes room.
+    let session = home.cli(["ps", "--json"]).run().ok().json();
+    let session = session.as_array().unwrap().iter().find(|one| one["state"] == "running").unwrap();
+    home.cli(["daemon", "kill", session["id"].as_str().unwrap()]).run().ok();
+    assert_eq!(raw::run(&guest, "/ls").await.unwrap().outcome(), Outcome::Completed);
+    greedy.close().await;
+    modest.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

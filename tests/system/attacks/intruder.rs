@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::symlink};
 use clankers_auth::GrantSpec;
 use clankers_protocol::{
     CidDigest, Message,
+    conversation::ToolStatus,
     event::Outcome,
     hello::ChainVerdict,
     kind::Kind,
@@ -236,6 +237,27 @@ async fn a_guest_chooses_neither_scripts_nor_directories_nor_other_peoples_sessi
     assert_eq!(sessions.as_array().unwrap().len(), 3, "refused prompts leave sessions behind: {sessions}");
     peer.close().await;
     other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_prompt_loses_its_tools_with_its_token() {
+    let home = NodeHome::new(BIN);
+    home.script(&Script::of([
+        Turn::calls("ls", &serde_json::json!({})),
+        Turn::says(".").delay_ms(3_500).and_calls("ls", &serde_json::json!({})),
+        Turn::says("over"),
+    ]));
+    let node = home.start();
+    let peer = Hostile::start().await;
+    let now = forge::now().as_secs();
+    let short = Link::new(home.seed(), node.id(), peer.id()).valid(now - 5, now + 3).bytes();
+    let (guest, _) = peer.welcomed(node.address(), vec![forge::container([short])]).await;
+    let taken = raw::run(&guest, "look twice").await.unwrap();
+    let results = taken.results();
+    assert_eq!(results[0].0, ToolStatus::Ok, "{results:?}");
+    assert!(results[1..].iter().all(|(status, _)| *status == ToolStatus::Denied), "{results:?}");
+    assert_eq!(raw::refused(&guest, &raw::prompt("/ls")).await, RefusalCode::Expired);
+    peer.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use std::{
 use clankers_tests::{NodeHome, Start};
 
 use super::Bad;
-use crate::BIN;
+use crate::{BIN, main_job::demo::processes_of};
 
 fn machine(home: &NodeHome) -> Bad<'_> {
     Bad { home, code: 8, kind: "machine" }
@@ -47,6 +47,7 @@ fn settings_that_cannot_be_meant() {
         assert_eq!(fs::read_to_string(home.path().join("settings.toml")).expect("settings"), settings);
     }
     assert!(!home.path().join("run/node.json").exists());
+    assert_eq!(processes_of(home.root()), [], "a start that failed leaves no process");
     home.settings("");
     home.cli(["-p", "/ls"]).run().ok();
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clankers_tests::{NodeHome, Script, Start, Turn, limits::STEP, wait};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{BIN, main_job::check_contract};
 
@@ -26,7 +26,9 @@ fn stop_lets_a_turn_end_and_interrupts_what_does_not() {
     wait::until("the node's word that it stops", STEP, || {
         home.node_log().contains("asked to stop").then_some(())
     });
-    // Nothing new is begun meanwhile.
+    // It still says how it is; nothing new is begun.
+    let status = node.status();
+    assert_eq!((&status["prompts"], &status["pid"]), (&json!(2), &json!(node.pid())), "{status}");
     let late = home.cli(["rpc", "prompt", "local", "late"]).run();
     assert!(late.exit.code == Some(6), "{}", late.story());
 

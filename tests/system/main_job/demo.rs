@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use crate::BIN;
 
 /// Processes with this directory among their words.
-fn processes_of(dir: &Path) -> Vec<(u32, String)> {
+pub(crate) fn processes_of(dir: &Path) -> Vec<(u32, String)> {
     let needle = dir.display().to_string();
     let ids = fs::read_dir("/proc")
         .expect("/proc")

@@ -18,7 +18,14 @@ fn prompt(id: &str) -> Event {
 
 fn settled(id: &str) -> Event {
     let (usage, outcome) = (Usage::default(), Outcome::Completed);
-    Event::Settled(SettledEvent { prompt_id: id.parse().unwrap(), prompt_seq: 1, outcome, reason: None, usage, cost: None })
+    Event::Settled(SettledEvent {
+        prompt_id: id.parse().unwrap(),
+        prompt_seq: 1,
+        outcome,
+        reason: None,
+        usage,
+        cost: None,
+    })
 }
 
 fn message(item: &str) -> Event {
