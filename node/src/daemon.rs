@@ -132,6 +132,12 @@ impl Daemon {
         }
     }
 
+    /// Ends the draining of a node that stops: running turns are interrupted at once.
+    pub fn halter(&self) -> impl FnOnce() + Send + 'static {
+        let halt = self.hall.context.halt.clone();
+        move || halt.cancel()
+    }
+
     /// Sessions on the disk.
     pub async fn sessions(&self) -> u64 {
         self.hall.sessions.count(&self.hall).await

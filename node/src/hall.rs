@@ -181,7 +181,11 @@ impl Hall {
     pub async fn shut_down(&self, drain: Duration) {
         self.context.draining.cancel();
         self.context.tasks.close();
-        if tokio::time::timeout(drain, self.context.tasks.wait()).await.is_err() {
+        let drained = tokio::select! {
+            waited = tokio::time::timeout(drain, self.context.tasks.wait()) => waited.is_ok(),
+            () = self.context.halt.cancelled() => false,
+        };
+        if !drained {
             self.context.halt.cancel();
             let grace = crate::limits::HALT;
             if tokio::time::timeout(grace, self.context.tasks.wait()).await.is_err() {

@@ -51,6 +51,14 @@ fn prompted(home: &NodeHome, text: &str) -> String {
     lines[0]["session"].as_str().unwrap().to_owned()
 }
 
+/// The log of one interrupted prompt: every call has a result, and one whose fate nobody knows says so.
+fn closed(log: &BTreeMap<u64, Value>) {
+    let of = |kind: &str| log.values().filter(|event| event["type"] == kind).collect::<Vec<_>>();
+    assert_eq!(of("tool_call").len(), of("tool_result").len(), "{log:?}");
+    let finished = of("tool_result").iter().filter(|result| result["status"] == "ok").count();
+    assert!(finished <= 6 && of("prompt").len() == 1 && of("settled").len() == 1, "{log:?}");
+}
+
 #[test]
 fn a_killed_node_has_lost_nothing_it_said_and_runs_nothing_twice() {
     let home = NodeHome::new(BIN);
@@ -106,11 +114,7 @@ fn a_killed_node_has_lost_nothing_it_said_and_runs_nothing_twice() {
             said.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(),
             (2..=log.len() as u64).collect::<Vec<_>>()
         );
-        // Every call has a result; one whose fate nobody knows says so.
-        let of = |kind: &str| log.values().filter(|event| event["type"] == kind).collect::<Vec<_>>();
-        assert_eq!(of("tool_call").len(), of("tool_result").len(), "{log:?}");
-        let finished = of("tool_result").iter().filter(|result| result["status"] == "ok").count();
-        assert!(finished <= 6 && of("prompt").len() == 1 && of("settled").len() == 1, "{log:?}");
+        closed(&log);
         // And again: the same.
         let third = ask().run().code(1);
         assert_eq!(durable(&third.json_lines()), said);

@@ -95,7 +95,20 @@ async fn serve(home: Home, network: NetworkArgs, json: bool) -> Outcome {
         ];
         output::lines(lines.iter().map(String::as_str))?;
     }
-    daemon.run(signals.next()).await;
+    let halt = daemon.halter();
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let listen = async {
+        // Nobody to tell: somebody else has asked the node to stop already.
+        let _late = tell.send(signals.next().await);
+        // A second one does not wait for running turns.
+        signals.next().await;
+        halt();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = daemon.run(async { told.await.unwrap_or("a signal") }) => {}
+        () = listen => {}
+    }
     tracing::info!("stopped");
     Ok(())
 }

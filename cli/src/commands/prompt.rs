@@ -124,11 +124,12 @@ pub(crate) async fn run(way: &Way<'_>, prompt: Prompt, mode: Mode) -> Outcome {
 
 async fn follow(way: &Way<'_>, mut stream: PromptStream, prompt: &Prompt, mode: Mode) -> Outcome {
     let accepted = stream.accepted().clone();
+    // Before anybody is told that it runs: Ctrl-C cancels it from then on.
+    let mut interrupts = crate::signals::Interrupts::new()?;
     let mut printer = Printer::new(mode, accepted.session);
     printer.accepted(&accepted, &prompt.prompt_id)?;
     let session = accepted.session.to_string();
     let mut interrupted = false;
-    let mut interrupts = crate::signals::Interrupts::new()?;
     loop {
         let item = tokio::select! {
             item = stream.next() => item.map_err(|error| went_on(error.into(), prompt))?,

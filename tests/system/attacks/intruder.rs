@@ -21,147 +21,21 @@ use clankers_protocol::{
 use clankers_tests::{
     NodeHome, Script, Turn,
     forge::{self, Link, id_of},
-    hostile::{Guest, Hostile},
+    hostile::Hostile,
 };
 use ucan::Ipld;
 
 use super::{info, raw};
 use crate::BIN;
 
-/// What nobody but the owner may see.
-const SECRET: &str = "the-secret-that-must-not-leave";
-
-/// Fails when an attack got somewhere.
-async fn harmless(guest: &Guest, text: &str) {
-    let taken = raw::run(guest, text).await.unwrap();
-    let results = taken.results();
-    assert!(!format!("{results:?}").contains(SECRET), "{text}: {results:?}");
-    assert_ne!(taken.outcome(), Outcome::Completed, "{text}: {results:?}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_tool_reaches_out_of_the_workspace_or_into_the_nodes_home() {
-    let home = NodeHome::new(BIN);
-    let outside = tempfile::tempdir().unwrap();
-    let secret = outside.path().join("secret.txt");
-    fs::write(&secret, SECRET).unwrap();
-    // The owner offers all of this machine's user: the node's home lies inside.
-    home.settings(&format!("workspace = {:?}\n", home.root().display().to_string()));
-    let node = home.start();
-    let key = fs::read_to_string(home.path().join("identity.key")).unwrap();
-    fs::write(home.path().join("logs/bait.txt"), SECRET).unwrap();
-    symlink(&secret, home.root().join("link")).unwrap();
-    symlink(outside.path(), home.root().join("dirlink")).unwrap();
-    symlink(home.path(), home.root().join("homelink")).unwrap();
-    symlink("/proc/self/root", home.root().join("rootlink")).unwrap();
-    fs::create_dir_all(home.workspace().join(".git/hooks")).unwrap();
-
-    let peer = Hostile::start().await;
-    let chain = forge::grant(&home.seed(), peer.id(), &GrantSpec::operator());
-    let (guest, _) = peer.welcomed(node.address(), vec![chain]).await;
-    let up = outside.path().file_name().unwrap().to_str().unwrap();
-    let absolute = secret.display().to_string();
-    let root = home.root().display().to_string();
-    let reads = [
-        format!("../{up}/secret.txt"),
-        format!("workspace/../../{up}/secret.txt"),
-        format!("workspace/./.././../{up}/secret.txt"),
-        absolute.clone(),
-        format!("/{absolute}"),
-        format!("/proc/self/root{absolute}"),
-        format!("rootlink{absolute}"),
-        "link".into(),
-        "dirlink/secret.txt".into(),
-        "dirlink/../dirlink/secret.txt".into(),
-        "user/.clankers/identity.key".into(),
-        "./user//.clankers/./identity.key".into(),
-        "workspace/../user/.clankers/identity.key".into(),
-        format!("{root}/user/.clankers/identity.key"),
-        "homelink/identity.key".into(),
-        "user/.clankers/logs/bait.txt".into(),
-        "user/.clankers".into(),
-        "..\\..\\etc\\passwd".into(),
-        "~/secret".into(),
-        "link\u{0}.txt".into(),
-        "".into(),
-        "/proc/self/environ".into(),
-        "/dev/stdin".into(),
-    ];
-    for path in &reads {
-        let arguments = serde_json::json!({ "path": path }).to_string();
-        harmless(&guest, &format!("/read {arguments}")).await;
-    }
-    for search in [
-        format!("/grep {SECRET} .."),
-        format!("/grep {SECRET} dirlink"),
-        format!("/grep {SECRET} link"),
-        format!("/grep {SECRET} user/.clankers"),
-        format!("/grep {SECRET} {}", outside.path().display()),
-        "/ls ..".into(),
-        "/ls dirlink".into(),
-        "/ls homelink".into(),
-        "/ls user/.clankers".into(),
-        "/ls /".into(),
-        "/find * ..".into(),
-        "/find * user/.clankers".into(),
-        "/find ../* workspace/../..".into(),
-    ] {
-        harmless(&guest, &search).await;
-    }
-    // Through everything there is, nothing of it comes up.
-    for search in [format!("/grep {SECRET}"), "/find **/*".into(), format!("/grep {}", &key[..20])] {
-        let taken = raw::run(&guest, &search).await.unwrap();
-        let seen = format!("{:?}", taken.results());
-        assert!(
-            !seen.contains("bait") && !seen.contains("identity") && !seen.contains("secret.txt"),
-            "{seen}"
-        );
-        assert!(!seen.contains(key.trim()), "{seen}");
-    }
-    let writes = [
-        format!("../{up}/evil"),
-        format!("{}/evil", outside.path().display()),
-        "dirlink/evil".into(),
-        "homelink/evil".into(),
-        "user/.clankers/settings.toml".into(),
-        "user/.clankers/sessions/evil.jsonl".into(),
-        "user/.clankers/identity.key".into(),
-        "workspace/.git/hooks/post-checkout".into(),
-        "workspace/.git/config".into(),
-        "workspace/x/../.git/hooks/pre-commit".into(),
-        "new/.git/hooks/pre-commit".into(),
-    ];
-    for path in &writes {
-        let arguments = serde_json::json!({ "path": path, "content": "evil" }).to_string();
-        harmless(&guest, &format!("/write {arguments}")).await;
-        let edit = serde_json::json!({ "path": path, "edits": [{ "old": "a", "new": "evil" }] }).to_string();
-        harmless(&guest, &format!("/edit {edit}")).await;
-    }
-    harmless(&guest, "/bash cat user/.clankers/identity.key").await;
-    assert_eq!(fs::read_to_string(home.path().join("identity.key")).unwrap(), key);
-    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
-    assert_eq!(fs::read_to_string(&secret).unwrap(), SECRET);
-    assert_eq!(fs::read_dir(home.workspace().join(".git/hooks")).unwrap().count(), 0);
-    assert!(!home.path().join("evil").exists() && !home.root().join("new/.git").exists());
-
-    // And an honest path is one, in each of its spellings.
-    for path in ["workspace/notes.txt", "./workspace//notes.txt", &format!("{root}/workspace/notes.txt")] {
-        let taken = raw::run(&guest, &format!("/read {path}")).await.unwrap();
-        assert_eq!(taken.outcome(), Outcome::Completed, "{path}: {:?}", taken.results());
-    }
-    peer.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_guest_chooses_neither_scripts_nor_directories_nor_other_peoples_sessions() {
+async fn a_guest_chooses_neither_scripts_nor_directories() {
     let home = NodeHome::new(BIN);
     home.script(&Script::always(Turn::says("hello")));
     let elsewhere = tempfile::tempdir().unwrap();
     symlink(elsewhere.path(), home.workspace().join("away")).unwrap();
     fs::create_dir(home.workspace().join("sub")).unwrap();
     let node = home.start();
-    let owned = home.cli(["rpc", "prompt", "local", "hi", "--mode", "json"]).run().ok().json_lines();
-    let owned = owned[0]["session"].as_str().unwrap().to_owned();
 
     let peer = Hostile::start().await;
     let chain = forge::grant(&home.seed(), peer.id(), &GrantSpec::operator());
@@ -198,6 +72,17 @@ async fn a_guest_chooses_neither_scripts_nor_directories_nor_other_peoples_sessi
     let code = raw::refused(&reviewer, &at(&format!("{workspace}/sub"))).await;
     assert_eq!(code, RefusalCode::Unauthorized, "a reviewer chooses no directory");
 
+    let sessions = home.cli(["ps", "-a", "--json"]).run().ok().json();
+    assert_eq!(sessions.as_array().unwrap().len(), 2, "refused prompts leave sessions behind: {sessions}");
+    peer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_peoples_sessions_are_not_there() {
+    let home = NodeHome::new(BIN);
+    let node = home.start();
+    let owned = home.cli(["rpc", "prompt", "local", "/ls", "--mode", "json"]).run().ok().json_lines();
+    let owned = owned[0]["session"].as_str().unwrap().to_owned();
     // Another peer has no session, and so no last one; the owner's are not there for it.
     let other = Hostile::start().await;
     let chain = forge::grant(&home.seed(), other.id(), &GrantSpec::operator());
@@ -234,8 +119,7 @@ async fn a_guest_chooses_neither_scripts_nor_directories_nor_other_peoples_sessi
     prompt.leaf = Some(CidDigest([7; 32]));
     assert_eq!(raw::refused(&guest, &prompt).await, RefusalCode::Unauthorized);
     let sessions = home.cli(["ps", "-a", "--json"]).run().ok().json();
-    assert_eq!(sessions.as_array().unwrap().len(), 3, "refused prompts leave sessions behind: {sessions}");
-    peer.close().await;
+    assert_eq!(sessions.as_array().unwrap().len(), 1, "refused prompts leave sessions behind: {sessions}");
     other.close().await;
 }
 
@@ -312,7 +196,16 @@ async fn nobody_becomes_the_owner_by_what_they_sign() {
             "{what}: its answer holds the owner's tokens"
         );
     }
-    // Names that look alike allow nothing.
+    peer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_look_alike_and_wide_links_allow_nothing_more() {
+    let home = NodeHome::new(BIN);
+    let node = home.start();
+    let (me, seed) = (node.id(), home.seed());
+    let peer = Hostile::start().await;
+    let middle = forge::random();
     for command in
         ["/clankers/nod", "/clankers/node/inf", "/clankers/node/info/more", "/clankersnode", "/team"]
     {

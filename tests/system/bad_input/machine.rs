@@ -107,6 +107,15 @@ fn a_key_that_is_none_is_refused_and_never_replaced() {
 }
 
 #[test]
+fn a_key_is_made_once_by_whoever_is_first() {
+    let home = NodeHome::new(BIN);
+    let all: Vec<_> = (0..8).map(|_| home.cli(["rpc", "id", "--json"]).start()).collect();
+    let ids: Vec<_> = all.into_iter().map(|running| running.finish().ok().json()["id"].clone()).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(ids[0], home.id().to_string());
+}
+
+#[test]
 fn a_home_that_cannot_be_one() {
     let home = NodeHome::new(BIN);
     let bad = machine(&home);
@@ -136,6 +145,9 @@ fn a_home_that_cannot_be_one() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("a mode");
     bad.says(&["--home", open.to_str().expect("text"), "rpc", "id"], &["chmod 700"]);
     assert_eq!(fs::read_dir(&open).expect("the directory").count(), 0);
+    let nowhere = home.cli(["rpc", "id", "--json"]).env("HOME", "").run().code(8).error();
+    assert!(nowhere["message"].to_string().contains("HOME"), "{nowhere}");
+    assert!(nowhere["hints"].to_string().contains("--home"), "{nowhere}");
     // The variable is the same as the flag.
     let ran = home.cli(["rpc", "id", "--json"]).env("CLANKERS_HOME", &file).run().code(8);
     assert_eq!(ran.error()["kind"], "machine");
@@ -164,6 +176,11 @@ fn a_port_that_is_taken_and_a_home_that_has_its_node() {
     for words in [START, &[START, &["-d"]].concat(), &["rpc", "start", "--relay", "off", "--mdns", "off"]] {
         bad.says(words, &["already running", &format!("process {pid}"), "daemon stop"]);
     }
+    // By another name it is the same home.
+    let alias = home.root().join("alias");
+    symlink(home.path(), &alias).expect("a link");
+    let words = [&["--home", alias.to_str().expect("text")], START].concat();
+    bad.says(&words, &["already running", &format!("process {pid}")]);
     assert!(node.lives());
     assert_eq!(node.status()["pid"].to_string(), pid, "the first one lives and is still found");
     home.cli(["rpc", "ping", "local"]).run().ok();

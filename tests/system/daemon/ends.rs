@@ -110,6 +110,14 @@ fn signals_end_it_cleanly_in_the_foreground_and_in_the_background() {
     running.interrupt();
     running.finish().ok();
     clean(&home);
+    // Ready means that it also hears who wants its end.
+    for signal in [Signal::TERM, Signal::INT, Signal::TERM, Signal::INT] {
+        let mut running = home.cli(words).start();
+        let _ready = running.line().expect("a line");
+        running.process().signal(signal);
+        running.finish().ok();
+        clean(&home);
+    }
     let mut running = home.cli(words).arg("--json").start();
     let ready: Value = running.json().expect("a line");
     assert_eq!(ready["pid"], running.process().pid());

@@ -149,6 +149,24 @@ fn daemon_kill_ends_what_runs_and_says_so_to_who_waits() {
 }
 
 #[test]
+fn accepted_means_that_ctrl_c_cancels_it() {
+    let home = NodeHome::new(BIN);
+    home.script(&Script::always(Turn::says("wait").hangs()));
+    let _node = home.start();
+    for _ in 0..5 {
+        let mut running = home.cli(["rpc", "prompt", "local", "hang", "--mode", "json"]).start();
+        let mut lines = vec![running.json().expect("accepted")];
+        running.interrupt();
+        while let Some(line) = running.json() {
+            lines.push(line);
+        }
+        running.finish().code(130);
+        check_contract(&lines);
+        assert_eq!(lines.last().expect("lines")["outcome"], "cancelled");
+    }
+}
+
+#[test]
 fn prompts_go_on_in_a_session_and_may_name_their_tools() {
     let (desk_home, laptop) = (NodeHome::new(BIN), NodeHome::new(BIN));
     desk_home.script(

@@ -50,8 +50,8 @@ fn found_by_mdns_is_reached_by_its_id_but_not_by_the_name_it_claims() {
     let id = desk.id().to_string();
     let found = wait::until("the desk among the laptop's peers", STEP, || {
         let list = laptop.cli(["rpc", "peers", "list", "--json"]).run().ok().json();
-        let peers = list.as_array().expect("an array").iter();
-        peers.filter(|peer| peer["id"] == id && peer["addrs"] != json!([])).cloned().next()
+        let mut peers = list.as_array().expect("an array").iter();
+        peers.find(|peer| peer["id"] == id && peer["addrs"] != json!([])).cloned()
     });
     assert_eq!((&found["claimed"], &found["label"]), (&json!("desk"), &json!(null)));
     assert_eq!((&found["via"], &found["trusted"]), (&json!(["mdns"]), &json!(false)));

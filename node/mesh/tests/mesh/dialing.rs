@@ -78,7 +78,7 @@ async fn an_unreachable_peer_ends_in_time_and_names_what_was_tried() {
     assert_eq!(e.how, DialFailure::Timeout(limit));
     assert_eq!((e.tried.addrs.as_slice(), e.tried.mdns.clone()), ([addr].as_slice(), None));
     let text = e.to_string();
-    for part in [&id_of(9).short(), &addr.to_string(), "mDNS is off", "relay is off", "300ms"] {
+    for part in [&id_of(9).short(), &addr.to_string(), "mDNS is off", "relay is off", "0.3 s"] {
         assert!(text.contains(part), "{part} is missing in: {text}");
     }
     a.close().await;
