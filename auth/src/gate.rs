@@ -22,14 +22,14 @@ use crate::{
     denial::Denial,
     limits::{CLOCK_LEEWAY_SECS, LIFETIME_MAX_SECS, RUN_LINK_SECS},
     mint::RUN_LINK_META,
-    verified::VerifiedCids,
+    verified::VerifiedTokens,
     vocab::{Args, Command},
 };
 
 /// A chain that was judged good when it was shown. What it allows is asked at each use.
 #[derive(Debug, Clone)]
 pub struct Held {
-    chain: Arc<Chain<Verified<Delegation>>>,
+    chain: Arc<Chain<Arc<Verified<Delegation>>>>,
     me: NodeId,
     epoch: Timestamp,
     /// The last link is one run of a command line.
@@ -63,16 +63,16 @@ pub fn admit(
     remote: NodeId,
     epoch: Timestamp,
     container: &[u8],
-    verified: &mut VerifiedCids,
+    verified: &mut VerifiedTokens,
 ) -> Result<Held, Denial> {
     let container = Container::decode(container, &ContainerLimits::CHAIN, Profile::Strict)?; // step 0
-    let links = container.delegations(Profile::Strict)?; // step 1
+    let links = container.shown(Profile::Strict, |cid| verified.get(cid))?; // step 1
     let chain = Chain::order(links)?; // step 2
     check_anchor(&chain, me)?; // step 3
     chain.check_alignment(&Did::from(remote.0))?; // step 4
     check_time(&chain, now, epoch)?; // step 5
-    let chain = chain.verify_signatures(|cid| verified.knows(cid))?; // step 7
-    chain.cids().for_each(|cid| verified.remember(*cid));
+    let chain = chain.verify_new()?; // step 7
+    chain.links().for_each(|token| verified.remember(token));
     let run = is_run_link(chain.leaf().payload());
     Ok(Held { chain: Arc::new(chain), me, epoch, run })
 }
@@ -113,6 +113,13 @@ impl Held {
     pub fn principal(&self) -> NodeId {
         let leaf = self.chain.leaf().payload();
         NodeId((*if self.run { leaf.issuer() } else { leaf.audience() }).into())
+    }
+
+    /// To whom the node itself granted: the audience of the first link. Whatever was delegated onward from there
+    /// shares in what this peer may use; fresh keys are free to make, the node's own grants are not.
+    #[must_use]
+    pub fn grantee(&self) -> NodeId {
+        NodeId((*self.chain.root().payload().audience()).into())
     }
 
     /// Whether the principal is the node's owner. A grant to somebody else never makes them one, whatever it
@@ -173,7 +180,7 @@ impl Held {
     }
 
     /// The links that outlive a request: all but a run link. None for the owner's own run.
-    fn lasting(&self) -> Option<Chain<&Verified<Delegation>>> {
+    fn lasting(&self) -> Option<Chain<&Arc<Verified<Delegation>>>> {
         let keep = self.chain.link_count() - usize::from(self.run);
         let last = *self.chain.cids().take(keep).last()?;
         self.chain.up_to(&last)

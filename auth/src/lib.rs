@@ -25,5 +25,5 @@ pub mod words;
 pub use denial::Denial;
 pub use gate::{Grant, Held, admit};
 pub use preset::GrantSpec;
-pub use verified::VerifiedCids;
+pub use verified::VerifiedTokens;
 pub use vocab::{Args, Command};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
 
 use clankers_auth::{
-    Args, Command, Denial, GrantSpec, VerifiedCids, admit,
+    Args, Command, Denial, GrantSpec, VerifiedTokens, admit,
     mint::{self, for_run, grant},
     words::describe,
 };
@@ -26,7 +26,7 @@ fn later(secs: u64) -> Timestamp {
 }
 
 fn judge_at(now: Timestamp, me: u8, remote: NodeId, token: &[u8]) -> Result<clankers_auth::Held, Denial> {
-    admit(now, id(me), remote, Timestamp(0), token, &mut VerifiedCids::default())
+    admit(now, id(me), remote, Timestamp(0), token, &mut VerifiedTokens::default())
 }
 
 fn judge(me: u8, remote: NodeId, token: &[u8]) -> Result<clankers_auth::Held, Denial> {
@@ -173,7 +173,7 @@ fn nothing_lives_longer_than_400_days() {
 #[test]
 fn an_older_epoch_is_withdrawn() {
     let token = minted(&GrantSpec::root());
-    let judged = admit(NOW, id(1), id(2), later(1), &token, &mut VerifiedCids::default());
+    let judged = admit(NOW, id(1), id(2), later(1), &token, &mut VerifiedTokens::default());
     assert_eq!(code(judged), RefusalCode::Revoked);
 }
 
@@ -259,7 +259,7 @@ fn words_say_what_the_check_does() {
 
 #[test]
 fn a_remembered_signature_remembers_nothing_else() {
-    let mut verified = VerifiedCids::default();
+    let mut verified = VerifiedTokens::default();
     let token = minted(&GrantSpec::reviewer());
     assert!(admit(NOW, id(1), id(2), Timestamp(0), &token, &mut verified).is_ok());
     assert!(admit(later(2 * DAY), id(1), id(2), Timestamp(0), &token, &mut verified).is_err());

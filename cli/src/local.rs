@@ -86,7 +86,7 @@ impl Machine {
         let connection = match mesh.dial(&address, ALPN, LOCAL_TIMEOUT).await {
             Ok(connection) => connection,
             Err(error) => {
-                give_up(&mesh).await;
+                part(&mesh).await;
                 return Err(CliError::new(
                     ExitKind::Unreachable,
                     format!("this machine's node does not answer: {error}"),
@@ -154,9 +154,9 @@ impl Machine {
     }
 }
 
-/// Closes an endpoint that reached nobody: nobody waits for its goodbye, and whoever ran the command waits for its end.
-pub(crate) async fn give_up(mesh: &Mesh) {
-    // A goodbye that nobody hears is let go.
+/// Closes an endpoint. Its goodbye leaves at once; what else there is to wait for (an answer to it, a relay that is
+/// not there) is not worth the time of whoever waits for the command to end.
+pub(crate) async fn part(mesh: &Mesh) {
     let _unheard = tokio::time::timeout(GOODBYE, mesh.close()).await;
 }
 
@@ -190,7 +190,7 @@ impl Local {
     pub(crate) async fn close(self) {
         self.client.close();
         if let Some(mesh) = self.mesh {
-            mesh.close().await;
+            part(&mesh).await;
         }
         if let Some(hall) = self.hall {
             hall.shut_down(Duration::from_secs(1)).await;

@@ -27,10 +27,17 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if cli.json {
+        // For a prompt, answers as JSON are its events.
+        cli.prompting.mode = Mode::Json;
+        if let Some(Command::Rpc(RpcCommand::Prompt { prompting, .. })) = &mut cli.command {
+            prompting.mode = Mode::Json;
+        }
+    }
     let prompting = match &cli.command {
         Some(Command::Rpc(RpcCommand::Prompt { prompting, .. })) => Some(prompting),
         None => Some(&cli.prompting),

@@ -16,7 +16,7 @@ use clankers_protocol::{
 
 use crate::{
     error::CliError,
-    local::{Local, Machine, give_up},
+    local::{Local, Machine, part},
 };
 
 /// How long a peer without a known address may take to be found on the local network (milliseconds).
@@ -72,7 +72,7 @@ impl Peer {
                         Ok(Self { client, subject, held, local: None, mesh: Some(mesh) })
                     }
                     Err(error) => {
-                        give_up(&mesh).await;
+                        part(&mesh).await;
                         Err(error)
                     }
                 }
@@ -87,7 +87,7 @@ impl Peer {
             local.close().await;
         }
         if let Some(mesh) = self.mesh {
-            mesh.close().await;
+            part(&mesh).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How many connections one peer has, whatever keys its runs use: one peer cannot take every place.
+//! What one peer has of something, whatever keys its runs use: one peer cannot take every place.
 
 use std::{
     collections::BTreeMap,
@@ -7,39 +7,45 @@ use std::{
 
 use clankers_protocol::NodeId;
 
-use crate::limits::CONNECTIONS_PER_PEER;
+/// Places by peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Crowd {
+    taken: Arc<Mutex<BTreeMap<NodeId, usize>>>,
+    each: usize,
+}
 
-/// Connections by principal.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Crowd(Arc<Mutex<BTreeMap<NodeId, usize>>>);
-
-/// One connection's place; dropping it gives it back.
+/// One place; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Place {
     crowd: Crowd,
-    principal: NodeId,
+    peer: NodeId,
 }
 
 impl Crowd {
-    /// A place for one more connection of this principal, if it may have one.
-    pub(crate) fn enter(&self, principal: NodeId) -> Option<Place> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(principal).or_default();
-        if *count >= CONNECTIONS_PER_PEER {
+    /// So many places for each peer.
+    pub(crate) fn new(each: usize) -> Self {
+        Self { taken: Arc::default(), each }
+    }
+
+    /// A place for this peer, if it may have one more.
+    pub(crate) fn enter(&self, peer: NodeId) -> Option<Place> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(peer).or_default();
+        if *count >= self.each {
             return None;
         }
         *count += 1;
-        Some(Place { crowd: self.clone(), principal })
+        Some(Place { crowd: self.clone(), peer })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.principal) {
+        let mut taken = self.crowd.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.peer) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.principal);
+                taken.remove(&self.peer);
             }
         }
     }
@@ -51,12 +57,12 @@ mod tests {
 
     #[test]
     fn a_peer_has_so_many_places_and_gets_them_back() {
-        let crowd = Crowd::default();
+        let crowd = Crowd::new(3);
         let places: Vec<_> = std::iter::from_fn(|| crowd.enter(NodeId([1; 32]))).collect();
-        assert_eq!(places.len(), CONNECTIONS_PER_PEER);
+        assert_eq!(places.len(), 3);
         assert!(crowd.enter(NodeId([2; 32])).is_some());
         drop(places);
         assert!(crowd.enter(NodeId([1; 32])).is_some());
-        assert!(crowd.0.lock().unwrap().is_empty());
+        assert!(crowd.taken.lock().unwrap().is_empty());
     }
 }

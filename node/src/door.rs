@@ -76,7 +76,7 @@ impl Caller {
                 let mut shown = self.lock_shown();
                 let leaf = held.leaf();
                 if shown.place.is_none() && !held.is_owner() {
-                    shown.place = self.hall.crowd.enter(held.principal());
+                    shown.place = self.hall.crowd.enter(held.grantee());
                     shown.crowded = shown.place.is_none();
                 }
                 shown.held.retain(|known| known.leaf() != leaf);

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clankers_auth::VerifiedCids;
-use clankers_mesh::{Connection, Mesh};
+use clankers_auth::VerifiedTokens;
+use clankers_mesh::{Connection, Mesh, Path};
 use clankers_models::{ModelError, ModelSettings, Registry};
 use clankers_protocol::NodeId;
 use clankers_store::{Home, Store, StoreError};
@@ -23,7 +23,7 @@ use crate::{
     context::Context,
     crowd::Crowd,
     denials::DenialLimiter,
-    limits::{CONNECTIONS, LOOPBACK_RESERVE, STORE_WAIT},
+    limits::{CONNECTIONS, CONNECTIONS_PER_PEER, LOOPBACK_RESERVE, PROMPTS_PER_PEER, STORE_WAIT},
     sessions::Sessions,
     settings::Settings,
 };
@@ -65,13 +65,16 @@ pub struct Hall {
     pub(crate) context: Arc<Context>,
     pub(crate) counters: Counters,
     pub(crate) denials: Mutex<DenialLimiter>,
+    /// Connections by peer.
     pub(crate) crowd: Crowd,
+    /// Prompts that run or wait, by peer.
+    pub(crate) busy: Crowd,
     /// The way to the network; none when the hall serves one command in process.
     pub(crate) mesh: OnceLock<Arc<Mesh>>,
     /// Cancelled when somebody who may asked the node to stop, with the time that turns are given.
     pub(crate) stop: CancellationToken,
     pub(crate) drain: Mutex<Duration>,
-    verified: Mutex<VerifiedCids>,
+    verified: Mutex<VerifiedTokens>,
     store: Mutex<Option<Arc<Store>>>,
     started: Instant,
     connections: TaskTracker,
@@ -118,7 +121,8 @@ impl Hall {
             context,
             counters: Counters::default(),
             denials: Mutex::default(),
-            crowd: Crowd::default(),
+            crowd: Crowd::new(CONNECTIONS_PER_PEER),
+            busy: Crowd::new(PROMPTS_PER_PEER),
             mesh: OnceLock::new(),
             stop: CancellationToken::new(),
             drain: Mutex::new(crate::limits::DRAIN),
@@ -142,7 +146,11 @@ impl Hall {
         let number = self.counters.connections.fetch_add(1, Ordering::Relaxed);
         {
             let mut live = self.lock_live();
-            let here = connection.remote_addr().is_none_or(|addr| addr.ip().is_loopback());
+            let here = match connection.path() {
+                Path::Direct(addr) => addr.ip().to_canonical().is_loopback(),
+                Path::Local => true,
+                Path::Relay => false,
+            };
             if live.len() >= CONNECTIONS + if here { LOOPBACK_RESERVE } else { 0 } {
                 let code = clankers_protocol::refusal::CloseCode::RateLimited;
                 connection.close(u32::from(code.number()), "the node serves as many connections as it can");
@@ -252,7 +260,7 @@ impl Hall {
     }
 
     /// Which signatures were checked before.
-    pub(crate) fn verified(&self) -> MutexGuard<'_, VerifiedCids> {
+    pub(crate) fn verified(&self) -> MutexGuard<'_, VerifiedTokens> {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

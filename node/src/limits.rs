@@ -42,8 +42,8 @@ pub const STORE_WAIT: Duration = Duration::from_secs(5);
 pub const SESSION_IDLE: Duration = Duration::from_secs(60);
 /// The ring of an idle session to which nobody listens is emptied after this (time).
 pub const RING_IDLE: Duration = Duration::from_secs(5);
-/// Sessions that one peer may have busy at a time (count).
-pub const BUSY_SESSIONS_PER_PEER: usize = 32;
+/// Prompts that one peer may have running or waiting at a time, with all that it delegated to (count).
+pub const PROMPTS_PER_PEER: usize = 64;
 /// Connections that one peer may have at a time, whatever keys its runs use (count).
 pub const CONNECTIONS_PER_PEER: usize = 64;
 /// Connections from this machine beyond the limit, so that its owner gets in when others fill the node (count).

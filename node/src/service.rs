@@ -16,7 +16,7 @@ use clankers_protocol::{
     kind::Kind,
     limits::PAGE_ENTRIES,
     message::{Ext, MessageError},
-    refusal::{Refusal, RefusalCode},
+    refusal::{CloseCode, Refusal, RefusalCode},
     request::{
         admin::Admin,
         node::{Info, Ping},
@@ -142,6 +142,10 @@ fn present_chains(caller: &Caller, connection: &Connection, present: &Present) -
     let chains = caller.show(&present.chains);
     if caller.is_known() {
         connection.admit();
+    }
+    if caller.is_crowded() {
+        let code = CloseCode::RateLimited;
+        connection.close(u32::from(code.number()), code.meaning());
     }
     Ok(Presented { chains, ext: Ext::default() })
 }

@@ -34,7 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::{actor::Actor, feed::Feed, prompts::Prompts, subscription::Start};
-use crate::{clock, context::Context, limits::ACTOR_QUEUE};
+use crate::{clock, context::Context, crowd::Place, limits::ACTOR_QUEUE};
 
 /// A prompt that was allowed and is to run.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) limits: PromptLimits,
     /// The prompter's chain: every tool call is judged by it.
     pub(crate) held: Held,
+    /// Its place among its peer's prompts; none for the owner.
+    pub(crate) place: Option<Arc<Place>>,
     /// When the prompter's time limit ends, counted from when the node took the prompt.
     pub(crate) deadline: Instant,
 }
@@ -220,11 +222,6 @@ impl Session {
     pub(crate) fn is_idle(&self) -> bool {
         let status = self.lock_status();
         !status.running && status.queued == 0 && self.listeners() == 0
-    }
-
-    /// Whether a prompt of this principal runs or waits here.
-    pub(crate) fn is_busy_for(&self, principal: NodeId) -> bool {
-        self.lock_prompts().unsettled().any(|entry| entry.principal == principal)
     }
 
     /// Asks an idle actor to end, to make room.

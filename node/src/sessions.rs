@@ -197,12 +197,6 @@ impl Sessions {
         self.list(hall, false).await.map_or(0, |all| all.len() as u64)
     }
 
-    /// Sessions in which a prompt of this principal runs or waits.
-    pub(crate) fn busy_of(&self, principal: NodeId) -> usize {
-        let loaded: Vec<_> = self.lock_loaded().values().cloned().collect();
-        loaded.iter().filter(|session| session.is_busy_for(principal)).count()
-    }
-
     /// Prompts that run or wait.
     pub(crate) fn prompts(&self) -> u64 {
         let loaded = self.lock_loaded();
@@ -225,15 +219,16 @@ impl Sessions {
         }
     }
 
-    /// The session where this prompt was accepted before. A run for one command that has no database looks only
-    /// for ids that somebody chose: those that are 64 random digits were made just now.
+    /// The session where this prompt was accepted before. A run for one command that has no database searches the
+    /// logs, unless the id is `fresh`.
     pub(crate) async fn find_prompt(
         &self,
         hall: &Arc<Hall>,
         principal: NodeId,
         prompt_id: &PromptId,
+        fresh: bool,
     ) -> Result<Option<Arc<Session>>, SessionError> {
-        if hall.open_store_if_any().is_none() && prompt_id.as_str().parse::<SessionId>().is_ok() {
+        if fresh && hall.open_store_if_any().is_none() {
             return Ok(None);
         }
         let index = self.index(hall).await?;

@@ -82,7 +82,7 @@ impl Admission {
             | (State::Stranger { .. }, Input::NotHello)
             | (State::Waiting { .. }, Input::Known) => {}
             (State::Waiting { deadline, .. }, _) if now >= *deadline => self.close(CloseCode::NoHello, out),
-            (State::Waiting { .. }, Input::Tick) => {}
+            (State::Waiting { deadline, .. }, Input::Tick) => out.push(Output::WakeAt(*deadline)),
             (State::Waiting { .. }, Input::NotHello) => self.close(CloseCode::NoHello, out),
             (State::Waiting { parked, .. }, Input::Stream(stream)) => {
                 if parked.len() < UNAUTHENTICATED_PARKED_STREAMS {
@@ -110,7 +110,7 @@ impl Admission {
             (State::Stranger { idle, end }, _) if now >= (*idle).min(*end) => {
                 self.close(CloseCode::NoAuthority, out);
             }
-            (State::Stranger { .. }, Input::Tick) => {}
+            (State::Stranger { idle, end }, Input::Tick) => out.push(Output::WakeAt((*idle).min(*end))),
             (State::Stranger { idle, end }, Input::Stream(stream)) => {
                 *idle = now.plus_ms(UNAUTHENTICATED_IDLE_MS);
                 out.push(Output::WakeAt((*idle).min(*end)));

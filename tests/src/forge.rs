@@ -147,7 +147,7 @@ pub fn grant(node_seed: &[u8; 32], audience: NodeId, spec: &GrantSpec) -> Vec<u8
 
 #[cfg(test)]
 mod tests {
-    use clankers_auth::{Args, VerifiedCids, admit};
+    use clankers_auth::{Args, VerifiedTokens, admit};
 
     use super::*;
 
@@ -156,7 +156,7 @@ mod tests {
         let (node, a, b) = (random(), random(), random());
         let (me, guest) = (id_of(&node), id_of(&b));
         let judge = |chain: &[u8], remote| {
-            admit(now(), me, remote, Timestamp(0), chain, &mut VerifiedCids::default())
+            admit(now(), me, remote, Timestamp(0), chain, &mut VerifiedTokens::default())
         };
         let honest = chain(node, &[a], guest);
         let held = judge(&honest, guest).unwrap();

@@ -13,6 +13,7 @@ mod check;
 mod error;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use error::ChainError;
 
@@ -27,6 +28,8 @@ mod sealed {
     impl Sealed for super::Unverified<super::Delegation> {}
     impl Sealed for super::Verified<super::Delegation> {}
     impl<L: Sealed> Sealed for &L {}
+    impl<L: Sealed> Sealed for std::sync::Arc<L> {}
+    impl Sealed for super::Shown {}
 }
 
 /// A delegation as a link of a chain, verified or not yet.
@@ -72,6 +75,67 @@ impl<L: Link> Link for &L {
     }
     fn bytes(&self) -> &[u8] {
         (**self).bytes()
+    }
+}
+
+impl<L: Link> Link for Arc<L> {
+    fn delegation(&self) -> &Delegation {
+        (**self).delegation()
+    }
+    fn cid(&self) -> &Cid {
+        (**self).cid()
+    }
+    fn bytes(&self) -> &[u8] {
+        (**self).bytes()
+    }
+}
+
+/// A token as it was shown: one whose very bytes were decoded and verified before, or a new one.
+///
+/// A CID covers every byte of a token, signature included, so what these bytes decode to and that their
+/// issuer signed them may be remembered by it. Nothing else may.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// Verified before.
+    Before(Arc<Verified<Delegation>>),
+    /// Decoded just now; nobody vouched for it yet.
+    New(Box<Unverified<Delegation>>),
+}
+
+impl Link for Shown {
+    fn delegation(&self) -> &Delegation {
+        match self {
+            Self::Before(token) => token.delegation(),
+            Self::New(token) => token.claims(),
+        }
+    }
+    fn cid(&self) -> &Cid {
+        match self {
+            Self::Before(token) => token.cid(),
+            Self::New(token) => token.cid(),
+        }
+    }
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Before(token) => token.bytes(),
+            Self::New(token) => token.bytes(),
+        }
+    }
+}
+
+impl Chain<Shown> {
+    /// Checks the signatures of the tokens that are new.
+    ///
+    /// # Errors
+    /// [`SignatureError`] for the first link, from the root, that its issuer did not sign.
+    pub fn verify_new(self) -> Result<Chain<Arc<Verified<Delegation>>>, SignatureError> {
+        let verify = |link: Shown| match link {
+            Shown::Before(token) => Ok(token),
+            Shown::New(token) => token.verify().map(Arc::new),
+        };
+        let root = verify(self.root)?;
+        let below = self.below.into_iter().map(verify).collect::<Result<Vec<_>, _>>()?;
+        Ok(Chain { root, below })
     }
 }
 

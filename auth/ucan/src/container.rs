@@ -7,17 +7,20 @@
 //! Source: UCAN Container 0.1.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use ipld_core::ipld::Ipld;
 use thiserror::Error;
 
+use crate::chain::Shown;
+use crate::cid::Cid;
 use crate::codec::{self, Bounds, CodecError};
 use crate::limits;
 use crate::profile::Profile;
 use crate::token::delegation::Delegation;
 use crate::token::invocation::Invocation;
-use crate::token::{DecodeError, Payload, Unverified, peek_tag};
+use crate::token::{DecodeError, Payload, Unverified, Verified, peek_tag};
 
 const KEY: &str = "ctn-v1";
 const RAW: u8 = b'@';
@@ -278,6 +281,25 @@ impl Container {
             Unverified::decode(token, profile).map_err(|source| ContainerError::Token { index, source })
         };
         self.tokens.iter().enumerate().map(decode).collect()
+    }
+
+    /// All tokens, which must be delegations: those that `known` has verified before as it has them, the others
+    /// decoded.
+    ///
+    /// # Errors
+    /// [`ContainerError::Token`] for the first that is no delegation.
+    pub fn shown(
+        &self,
+        profile: Profile,
+        mut known: impl FnMut(&Cid) -> Option<Arc<Verified<Delegation>>>,
+    ) -> Result<Vec<Shown>, ContainerError> {
+        let mut look = |(index, token): (usize, &Vec<u8>)| match known(&Cid::of(token)) {
+            Some(token) => Ok(Shown::Before(token)),
+            None => Unverified::decode(token, profile)
+                .map(|token| Shown::New(Box::new(token)))
+                .map_err(|source| ContainerError::Token { index, source }),
+        };
+        self.tokens.iter().enumerate().map(&mut look).collect()
     }
 
     /// Decodes all tokens, delegations and invocations.

@@ -44,7 +44,7 @@ mod revocation;
 mod time;
 mod token;
 
-pub use crate::chain::{Chain, ChainError, Link};
+pub use crate::chain::{Chain, ChainError, Link, Shown};
 pub use crate::cid::{Cid, CidError};
 pub use crate::codec::CodecError;
 pub use crate::command::{Command, CommandError};

@@ -11,7 +11,9 @@ use clankers_protocol::{
     limits::PROMPT_BYTES,
     message::Ext,
     refusal::ExitKind,
-    request::prompt::{Prompt, PromptCancel, PromptCancelled, PromptLimits, SessionChoice, When},
+    request::prompt::{
+        EXT_FRESH_ID, Prompt, PromptCancel, PromptCancelled, PromptLimits, SessionChoice, When,
+    },
 };
 
 use super::transcript::Printer;
@@ -62,9 +64,9 @@ fn too_long() -> CliError {
 
 /// The request for this prompt; a new session works in `cwd`.
 pub(crate) fn request(text: String, args: &PromptArgs, cwd: Option<String>) -> Result<Prompt, CliError> {
-    let prompt_id = match &args.prompt_id {
-        Some(id) => id.clone(),
-        None => PromptId::from_random(random()?),
+    let (prompt_id, ext) = match &args.prompt_id {
+        Some(id) => (id.clone(), Ext::default()),
+        None => (PromptId::from_random(random()?), Ext(vec![(EXT_FRESH_ID, Vec::new())])),
     };
     let session = match &args.session {
         Some(session) => SessionChoice::Existing(session.clone()),
@@ -85,7 +87,7 @@ pub(crate) fn request(text: String, args: &PromptArgs, cwd: Option<String>) -> R
         when: When::Queue,
         limits,
         cancel_on_close: false,
-        ext: Ext::default(),
+        ext,
     })
 }
 

@@ -40,6 +40,17 @@ impl From<Ipv6Addr> for Source {
     }
 }
 
+impl Source {
+    /// This machine itself.
+    fn is_loopback(self) -> bool {
+        match self {
+            Self::V4(ip) => ip.is_loopback(),
+            Self::V6(upper) => upper == [0; 4],
+            Self::Relayed => false,
+        }
+    }
+}
+
 /// What to do with a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -68,10 +79,12 @@ impl SourceLimiter {
             Source::Relayed => UNAUTHENTICATED_CONNECTIONS / 2,
             Source::V4(_) | Source::V6(_) => UNAUTHENTICATED_CONNECTIONS_PER_SOURCE,
         };
-        if self.total >= UNAUTHENTICATED_CONNECTIONS || of_source >= cap {
+        // However full of strangers the node is, this machine's own commands get in: they begin as strangers too.
+        let here = source.is_loopback();
+        if of_source >= cap || self.total >= UNAUTHENTICATED_CONNECTIONS && !here {
             return Verdict::Refuse;
         }
-        if self.total >= UNAUTHENTICATED_RETRY_FROM && !proven {
+        if self.total >= UNAUTHENTICATED_RETRY_FROM && !proven && !here {
             return Verdict::Retry;
         }
         self.counts.insert(source, of_source + 1);

@@ -11,16 +11,17 @@ use clankers_protocol::{
     CidDigest,
     message::Ext,
     refusal::RefusalCode,
-    request::prompt::{Accepted, Prompt, PromptCancel, PromptCancelled, SessionChoice},
+    request::prompt::{Accepted, EXT_FRESH_ID, Prompt, PromptCancel, PromptCancelled, SessionChoice},
 };
 use clankers_store::PromptPlace;
 
 use super::Answer;
 use crate::{
+    crowd::Place,
     door::Caller,
-    limits::{BUSY_SESSIONS_PER_PEER, PROMPT_TIME_MAX, SUBMIT_TRIES},
+    limits::{PROMPT_TIME_MAX, PROMPTS_PER_PEER, SUBMIT_TRIES},
     select,
-    session::{Job, Session, SubmitError, Submitted, Which},
+    session::{CancelOnDrop, Job, Session, SubmitError, Submitted, Which},
     trouble,
 };
 
@@ -28,18 +29,19 @@ use crate::{
 struct Taken {
     session: Arc<Session>,
     submitted: Submitted,
-    which: Which,
+    /// Cancels the prompt when its listener goes, where it asked for that.
+    guard: Option<CancelOnDrop>,
 }
 
 pub(super) async fn run(caller: &Caller, prompt: Prompt, reader: FrameReader, writer: &mut FrameWriter) {
     let cancel_on_close = prompt.cancel_on_close;
     // A client that goes away now must not leave a prompt that is half taken.
     let own = caller.clone();
-    let taken = match caller.to_the_end(async move { take(&own, prompt).await }).await {
+    let mut taken = match caller.to_the_end(async move { take(&own, prompt).await }).await {
         Ok(taken) => taken,
         Err(refusal) => return super::refuse(writer, &refusal).await,
     };
-    let guard = cancel_on_close.then(|| taken.session.cancel_on_drop(taken.which.clone()));
+    let guard = taken.guard.take();
     let stream = deliver(caller, &taken, writer);
     let delivered = if cancel_on_close {
         tokio::select! {
@@ -93,13 +95,14 @@ async fn take(caller: &Caller, prompt: Prompt) -> Answer<Taken> {
     // One chain judges all of it: what is asked, where it runs, and every tool call later.
     let grant = caller.authorize(leaf, Command::PromptSend, &Args::default())?;
     let principal = grant.principal;
+    let place = place(caller, &grant)?;
     // Until it is noted where this prompt was accepted, the same one waits.
     let _same = hall.sessions.lock_prompt(principal, &prompt.prompt_id).await;
     let accepted_at = Instant::now();
     let mut tries = 0;
     let (session, submitted) = loop {
         let session = session_for(caller, &grant, &prompt).await?;
-        let job = job(caller, &grant, &prompt, &session, accepted_at)?;
+        let job = Job { place: place.clone(), ..job(caller, &grant, &prompt, &session, accepted_at)? };
         tries += 1;
         match session.submit(job).await {
             Ok(submitted) => break (session, submitted),
@@ -117,7 +120,20 @@ async fn take(caller: &Caller, prompt: Prompt) -> Answer<Taken> {
         }
     }
     let which = Which { principal: Some(principal), prompt_id: Some(prompt.prompt_id) };
-    Ok(Taken { session, submitted, which })
+    let guard = prompt.cancel_on_close.then(|| session.cancel_on_drop(which));
+    Ok(Taken { session, submitted, guard })
+}
+
+/// A place among the prompts of the caller's peer; the owner needs none.
+fn place(caller: &Caller, grant: &Grant) -> Answer<Option<Arc<Place>>> {
+    if grant.owner {
+        return Ok(None);
+    }
+    let place = caller.hall.busy.enter(grant.held.grantee()).ok_or_else(|| {
+        let words = format!("{PROMPTS_PER_PEER} of your prompts run or wait here already");
+        Box::new(caller.refuse(RefusalCode::Busy, &words).hint("wait until one ends, or cancel one"))
+    })?;
+    Ok(Some(Arc::new(place)))
 }
 
 /// The session that a prompt goes to: where it was accepted before, or the one that it names, or a new one.
@@ -125,15 +141,10 @@ async fn session_for(caller: &Caller, grant: &Grant, prompt: &Prompt) -> Answer<
     let sessions = &caller.hall.sessions;
     let told = |error| trouble::session(caller, &error);
     // An id runs once, wherever it is sent again.
-    let known = sessions.find_prompt(&caller.hall, grant.principal, &prompt.prompt_id).await;
+    let fresh = prompt.ext.get(EXT_FRESH_ID).is_some();
+    let known = sessions.find_prompt(&caller.hall, grant.principal, &prompt.prompt_id, fresh).await;
     if let Some(known) = known.map_err(told)? {
         return Ok(known);
-    }
-    if !grant.owner && sessions.busy_of(grant.principal) >= BUSY_SESSIONS_PER_PEER {
-        let words = format!("{BUSY_SESSIONS_PER_PEER} of your prompts run here already");
-        return Err(Box::new(
-            caller.refuse(RefusalCode::Busy, &words).hint("wait until one ends, or cancel one"),
-        ));
     }
     match &prompt.session {
         SessionChoice::Existing(selector) => {
@@ -167,6 +178,7 @@ fn job(
         model: select::model(caller, grant, wanted.as_deref())?,
         limits: prompt.limits.clone(),
         held: grant.held.clone(),
+        place: None,
         deadline: accepted_at.checked_add(limit).unwrap_or(accepted_at),
     })
 }

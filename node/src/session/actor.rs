@@ -126,7 +126,9 @@ impl Actor {
                 reason: Some("its time was up before its turn came".into()),
                 ..interrupted(next.job.prompt_id, next.seq)
             };
-            return self.append(next.seq, vec![Event::Settled(settled)]).await.map(drop);
+            self.append(next.seq, vec![Event::Settled(settled)]).await?;
+            self.status(|_| ());
+            return Ok(());
         }
         let first = self.session.head_seq() + 1;
         self.session.lock_prompts().start(next.seq, first);
@@ -135,6 +137,8 @@ impl Actor {
             status.model = next.job.model.full_name().to_owned();
         });
         let (seq, prompt_id) = (next.seq, next.job.prompt_id.clone());
+        // Its peer has it back when the end is written.
+        let _place = next.job.place.clone();
         let settled = match clankers_tools::ToolCall::from_words(&next.job.text) {
             Some(call) => self.run_direct(next, call).await,
             None => self.run_turn(next).await,

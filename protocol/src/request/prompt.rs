@@ -44,6 +44,10 @@ pub struct PromptLimits {
     pub tools: Option<Vec<String>>,
 }
 
+/// Number of an empty `ext` value of [`Prompt`]: the client made the id just now, so nobody has seen it before.
+/// A hall that has no index of prompts need not search its logs for it. Whoever lies harms only himself.
+pub const EXT_FRESH_ID: u16 = 1;
+
 /// Please do this. Needs `/clankers/prompt/send`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {

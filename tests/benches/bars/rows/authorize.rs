@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use clankers_auth::{Args, Command, GrantSpec, Held, VerifiedCids, admit, mint};
+use clankers_auth::{Args, Command, GrantSpec, Held, VerifiedTokens, admit, mint};
 use clankers_protocol::{NodeId, Timestamp};
 use clankers_tests::{
     forge,
@@ -36,7 +36,7 @@ impl Shown {
     }
 
     /// Shown, and one request under it.
-    fn judge(&self, now: Timestamp, args: &Args, verified: &mut VerifiedCids) -> Held {
+    fn judge(&self, now: Timestamp, args: &Args, verified: &mut VerifiedTokens) -> Held {
         let held =
             admit(now, self.node, self.run, Timestamp(0), &self.chain, verified).expect("a good chain");
         held.authorize(now, Command::ToolUse, args).expect("a granted request");
@@ -50,7 +50,7 @@ pub(crate) fn chain_of_three(lab: &Lab) -> Vec<Row> {
     for _ in 0..lab.rounds * CHAINS {
         let shown = Shown::fresh();
         let now = forge::now();
-        let mut verified = VerifiedCids::default();
+        let mut verified = VerifiedTokens::default();
         let mut timed = |times: &mut Samples| {
             let start = Instant::now();
             let held = black_box(shown.judge(now, &args, &mut verified));
