@@ -88,6 +88,26 @@ commands! {
 }
 
 impl Command {
+    /// Whether some request of this version needs it.
+    #[must_use]
+    pub fn is_served(self) -> bool {
+        matches!(
+            self,
+            Self::NodeInfo
+                | Self::NodePeers
+                | Self::SessionList
+                | Self::SessionCreate
+                | Self::SessionKill
+                | Self::PromptSend
+                | Self::PromptCancel
+                | Self::ToolUse
+                | Self::ShellExec
+                | Self::AdminGrant
+                | Self::AdminConfig
+                | Self::AdminStop
+        )
+    }
+
     /// The command that a call of this tool needs: the shell is a right of its own.
     #[must_use]
     pub fn for_tool(tool: &str) -> Self {

@@ -73,12 +73,13 @@ fn grants(chain: &Chain<Verified<Delegation>>) -> Vec<String> {
     if whole {
         return vec!["everything, the shell included".to_owned()];
     }
-    let mut words: Vec<String> = Command::ALL
+    let allowed: Vec<Command> = Command::ALL
         .iter()
-        .filter(|c| !matches!(c, Command::ToolUse | Command::ShellExec))
-        .filter(|c| allows(**c, &Args::default()))
-        .map(|c| c.words().to_owned())
+        .copied()
+        .filter(|c| !matches!(c, Command::ToolUse | Command::ShellExec) && allows(*c, &Args::default()))
         .collect();
+    let (served, later): (Vec<_>, Vec<_>) = allowed.into_iter().partition(|c| c.is_served());
+    let mut words: Vec<String> = served.into_iter().map(|c| c.words().to_owned()).collect();
     let tools: Vec<&str> = all_tools()
         .filter(|tool| {
             let args = Args { tool: Some((*tool).to_owned()), ..Args::default() };
@@ -87,6 +88,11 @@ fn grants(chain: &Chain<Verified<Delegation>>) -> Vec<String> {
         .collect();
     if !tools.is_empty() {
         words.push(format!("use the tools {}", tools.join(", ")));
+    }
+    if !later.is_empty() {
+        // Said all the same: the token allows it as soon as the node's version has it.
+        let later: Vec<&str> = later.into_iter().map(Command::words).collect();
+        words.push(format!("(not offered by this version yet: {})", later.join(", ")));
     }
     words
 }

@@ -234,7 +234,7 @@ pub(crate) enum TokenCommand {
         /// For whom: a node id, a unique prefix, a label, or a ticket
         #[arg(long = "for", value_name = "PEER")]
         audience: String,
-        /// Watch sessions, list and read files; not prompt
+        /// See the node's state and the holder's own sessions; not prompt
         #[arg(long)]
         read_only: bool,
         /// Read-only, and prompt with the tools read, grep, find, ls

@@ -30,13 +30,10 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     };
     let kept = stage.strike(args.keep).await;
     done?;
-    if let Some(kept) = kept {
-        output::lines([format!("\nThe two homes are kept in {}", kept.display()).as_str()])?;
-    }
     let took = begun.elapsed().as_secs_f64();
-    Ok(output::lines([
-        "",
-        format!("✓ The demo ran in {took:.1} s. Nothing is left running or behind.").as_str(),
-        "  Yours now: clankers daemon start -d    (then: clankers rpc id, on both machines)",
-    ])?)
+    let left = match kept {
+        Some(kept) => format!("The two homes are kept in {}.", kept.display()),
+        None => "Nothing is left running or behind.".to_owned(),
+    };
+    Ok(output::lines(["", format!("✓ The demo ran in {took:.1} s. {left}").as_str()])?)
 }

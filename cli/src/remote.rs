@@ -60,7 +60,12 @@ impl Peer {
         });
         match found? {
             Target::Own => {
-                let local = machine.node().await?;
+                let own = tokio::time::timeout(left().max(LAST_TRY), machine.node()).await;
+                let local = own.unwrap_or_else(|_| {
+                    let words = format!("this machine's node does not answer within {limit:?}");
+                    Err(CliError::new(ExitKind::Unreachable, words)
+                        .hint("look at it with 'clankers daemon logs'"))
+                })?;
                 let (client, subject) = (local.client.clone(), machine.run.node());
                 Ok(Self { client, subject, held: Vec::new(), local: Some(local), mesh: None })
             }

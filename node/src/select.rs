@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clankers_auth::{Args, Command, Grant};
-use clankers_models::Model;
+use clankers_models::{Model, ModelError, ModelErrorKind};
 use clankers_protocol::{
     NodeId, SessionId,
     limits::SELECTOR_BYTES,
@@ -107,17 +107,32 @@ pub(crate) fn model(caller: &Caller, grant: &Grant, wanted: Option<&str>) -> Ans
     let models = &caller.hall.context.models;
     let default = models.default_name();
     let name = wanted.unwrap_or(&default);
-    let refuse = |words: &str| caller.refuse(RefusalCode::NoModel, words);
-    if !grant.owner && name != default {
-        let offered: Vec<String> =
-            models.list().into_iter().filter(|m| m.usable).map(|m| m.name).chain([default.clone()]).collect();
-        let bare = |full: &String| full.split_once('/').is_some_and(|(_, model)| model == name);
-        if !offered.iter().any(|full| full == name || bare(full)) {
-            let hint = format!("it offers: {}", offered.join(", "));
-            return Err(Box::new(refuse(&format!("this node offers no model '{}'", word(name))).hint(&hint)));
-        }
+    let model = models.resolve(name).map_err(|error| no_model(caller, &error))?;
+    if grant.owner {
+        return Ok(model);
     }
-    models.resolve(name).map_err(|error| Box::new(refuse(&error.to_string())))
+    // By their full names: the default may be written in short.
+    let own = models.resolve(&default).map(|model| model.full_name().to_owned());
+    let mut offered: Vec<String> = models.list().into_iter().filter(|m| m.usable).map(|m| m.name).collect();
+    offered.extend(own);
+    offered.sort();
+    offered.dedup();
+    if offered.iter().any(|full| full == model.full_name()) {
+        return Ok(model);
+    }
+    let words = format!("this node offers no model '{}'", word(name));
+    let hint = format!("it offers: {}", offered.join(", "));
+    Err(Box::new(caller.refuse(RefusalCode::NoModel, &words).hint(&hint)))
+}
+
+fn no_model(caller: &Caller, error: &ModelError) -> Box<Refusal> {
+    let code = match error.kind {
+        ModelErrorKind::Credentials => RefusalCode::NoCredentials,
+        _ => RefusalCode::NoModel,
+    };
+    let hint = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, where the agent runs";
+    let refusal = caller.refuse(code, &error.to_string());
+    Box::new(if code == RefusalCode::NoCredentials { refusal.hint(hint) } else { refusal })
 }
 
 /// A refusal that names the nearest tool.

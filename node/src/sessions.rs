@@ -175,10 +175,22 @@ impl Sessions {
         archived: bool,
     ) -> Result<Vec<SessionInfo>, SessionError> {
         let index = self.index(hall).await?;
-        let entries = blocking(move || index.list(archived)).await??;
+        let own: Vec<SessionId> = self.lock_loaded().keys().copied().collect();
+        let entries = blocking(move || {
+            let entries = index.list(archived)?;
+            // A log that somebody else writes: a `-p` run, for example.
+            let elsewhere = |id: SessionId| !own.contains(&id) && index.is_busy(id).unwrap_or(false);
+            let busy: Vec<bool> = entries.iter().map(|entry| elsewhere(entry.id)).collect();
+            Ok::<_, SessionsError>((entries, busy))
+        })
+        .await??;
+        let (entries, busy) = entries;
         let loaded = self.lock_loaded();
-        let info = entries.iter().map(|entry| {
+        let info = entries.iter().zip(busy).map(|(entry, busy)| {
             let mut info = entry.info();
+            if busy && info.state == SessionState::Idle {
+                info.state = SessionState::Busy;
+            }
             if let Some(session) = loaded.get(&entry.id).filter(|session| !session.is_over()) {
                 let status = session.status();
                 if status.running || status.queued > 0 {

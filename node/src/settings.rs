@@ -184,6 +184,11 @@ impl Settings {
         if self.authority.not_before.as_deref().is_some_and(|text| moment(text).is_none()) {
             return Err("authority.not_before: write a moment like 2026-11-20T08:00:00Z".into());
         }
+        if self.authority.epoch() > crate::clock::now() {
+            return Err(
+                "authority.not_before: this moment is yet to come; it would lock out everybody".into()
+            );
+        }
         if self.workspace.as_ref().is_some_and(|w| !w.is_absolute()) {
             return Err("workspace: write an absolute path".into());
         }
@@ -270,6 +275,7 @@ mod tests {
         assert!(parse("workspace = \"src\"").is_err());
         assert!(parse("[limits]\nmax_turns = 0").is_err());
         assert!(parse("[authority]\nnot_before = \"yesterday\"").is_err());
+        assert!(parse("[authority]\nnot_before = \"9999-01-01T00:00:00Z\"").is_err());
         let set = parse("[authority]\nnot_before = \"1970-01-01T00:00:02Z\"").unwrap();
         assert_eq!(set.authority.epoch(), Timestamp(2000));
     }

@@ -136,10 +136,12 @@ codes! {
         Stopping = 17, "stopping", Unreachable;
         /// The node's own store, disk or settings failed.
         NodeTrouble = 18, "node_trouble", Machine;
-        /// The model that was asked for is not configured.
+        /// There is no such model, or it is not offered.
         NoModel = 19, "no_model", NotFound;
         /// The node offers peers no workspace.
         NoWorkspace = 20, "no_workspace", Denied;
+        /// Credentials for the model are missing.
+        NoCredentials = 21, "no_credentials", Credentials;
     }
 }
 

@@ -160,3 +160,38 @@ async fn a_prompt_that_asked_for_it_is_cancelled_when_its_connection_goes() {
     wait::until("the prompt is cancelled", LIMIT, || (busy(&node) == Some(0)).then_some(()));
     peer.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guest_uses_the_default_model_however_it_is_written() {
+    let home = NodeHome::new(BIN);
+    // Nobody listens there: what counts is that the guest is not refused.
+    home.settings(
+        "model = \"cheap\"\n[models.openai]\napi_base = \"http://127.0.0.1:9/v1\"\nmodels = [\"cheap\"]\n",
+    );
+    let node = home.start();
+    let peer = Hostile::start().await;
+    let chain = forge::grant(&home.seed(), peer.id(), &GrantSpec::reviewer());
+    let (guest, _) = peer.welcomed(node.address(), vec![chain]).await;
+    assert_eq!(raw::run(&guest, "hello").await.unwrap().outcome(), Outcome::Failed);
+    peer.close().await;
+}
+
+#[test]
+fn an_id_that_the_client_drew_runs_once_without_a_node_too() {
+    let home = NodeHome::new(BIN);
+    let id = "ab".repeat(32);
+    let send =
+        || home.cli(["-p", "/bash echo x >> count", "--json", "--prompt-id", &id]).run().ok().json_lines();
+    let (first, again) = (send(), send());
+    assert_eq!((&first[0]["duplicate"], &again[0]["duplicate"]), (&false.into(), &true.into()));
+    assert_eq!(first[0]["session"], again[0]["session"]);
+    assert_eq!(std::fs::read_to_string(home.workspace().join("count")).unwrap(), "x\n");
+}
+
+#[test]
+fn a_model_without_its_key_is_a_matter_of_credentials() {
+    let home = NodeHome::new(BIN);
+    let ran = home.cli(["-p", "hello", "--model", "openai/any", "--json"]).run().code(3);
+    assert_eq!(ran.error()["kind"], "credentials");
+    assert!(ran.error()["hints"][0].as_str().unwrap().contains("OPENAI_API_KEY"), "{}", ran.story());
+}

@@ -1,6 +1,6 @@
 //! `-p` and `rpc prompt`: one prompt, its events printed as they come.
 
-use std::{io::Read, time::Duration};
+use std::{io::Read, pin::Pin, time::Duration};
 
 use clankers_client::{Client, PromptStream};
 use clankers_node::store::Home;
@@ -131,18 +131,23 @@ async fn follow(way: &Way<'_>, mut stream: PromptStream, prompt: &Prompt, mode: 
     let mut printer = Printer::new(mode, accepted.session);
     printer.accepted(&accepted, &prompt.prompt_id)?;
     let session = accepted.session.to_string();
-    let mut interrupted = false;
+    let mut cancelling: Option<Cancelling<'_>> = None;
     loop {
         let item = tokio::select! {
             item = stream.next() => item.map_err(|error| went_on(error.into(), prompt))?,
             () = interrupts.next() => {
-                if interrupted {
+                if cancelling.is_some() {
                     return Err(went_on(CliError::new(ExitKind::Interrupted, "interrupted"), prompt));
                 }
-                interrupted = true;
-                if let Err(error) = cancel(way, &session, &prompt.prompt_id).await {
+                cancelling = Some(Box::pin(cancel(way, &session, &prompt.prompt_id)));
+                continue;
+            }
+            done = asked(&mut cancelling) => {
+                if let Err(error) = done {
                     anstream::eprintln!("! not cancelled: {}; Ctrl-C again to leave it running", error.message);
                 }
+                // Asked once; what comes of it is in the stream.
+                cancelling = Some(Box::pin(std::future::pending()));
                 continue;
             }
         };
@@ -163,6 +168,16 @@ fn went_on(error: CliError, prompt: &Prompt) -> CliError {
         prompt.prompt_id
     );
     error.hint(hint)
+}
+
+/// A cancellation that is under way.
+type Cancelling<'a> = Pin<Box<dyn Future<Output = Result<(), CliError>> + 'a>>;
+
+async fn asked(cancelling: &mut Option<Cancelling<'_>>) -> Result<(), CliError> {
+    match cancelling {
+        Some(cancelling) => cancelling.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Asks for the cancellation; what becomes of the prompt is told by its stream.

@@ -45,7 +45,7 @@ async fn print(client: &Client, archived: bool, json: bool) -> Outcome {
         return Ok(output::json(&Value::Array(sessions.iter().map(value).collect()))?);
     }
     if sessions.is_empty() {
-        anstream::eprintln!("no sessions yet: clankers -p \"...\" makes one");
+        anstream::eprintln!("no sessions of yours yet: a prompt makes one");
         return Ok(());
     }
     let now = clankers_node::clock::now();

@@ -11,6 +11,7 @@ use clankers_protocol::{
         Preset, TokenCreate, TokenCreated, TokenImport, TokenImported, TokenList, TokenListReply, TokenRecord,
     },
     text,
+    text::Clean,
 };
 use serde_json::{Value, json};
 
@@ -109,11 +110,21 @@ async fn print_created(client: &Client, request: TokenCreate, json: bool) -> Out
         }))?);
     }
     anstream::eprintln!("✓ for {}, until {}", record.audience, rfc3339(record.expires));
-    for grant in &record.grants {
-        anstream::eprintln!("  may {grant}");
-    }
+    print_grants(&record.grants);
     anstream::eprintln!("  hand this over; the other side keeps it with 'clankers token import -'");
     Ok(output::lines([made.token.as_str()])?)
+}
+
+/// What a token allows, to whoever reads along.
+fn print_grants(grants: &[String]) {
+    for grant in grants {
+        let grant = Clean::line(grant, 500);
+        if grant.as_str().starts_with('(') {
+            anstream::eprintln!("  {grant}");
+        } else {
+            anstream::eprintln!("  may {grant}");
+        }
+    }
 }
 
 async fn import(client: &Client, token: String, json: bool) -> Outcome {
@@ -124,9 +135,7 @@ async fn import(client: &Client, token: String, json: bool) -> Outcome {
     let word = if done.known { "held already" } else { "kept" };
     let line = format!("✓ {word}: rights on {}, until {}", done.record.subject, rfc3339(done.record.expires));
     output::lines([line.as_str()])?;
-    for grant in &done.record.grants {
-        anstream::eprintln!("  may {grant}");
-    }
+    print_grants(&done.record.grants);
     Ok(())
 }
 

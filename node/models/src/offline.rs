@@ -70,6 +70,7 @@ fn answer(name: &str, status: ToolStatus, said: &str) -> String {
         ToolStatus::Ok if shown.is_empty() => format!("{name}: no output"),
         ToolStatus::Ok => format!("{shown}{cut}"),
         ToolStatus::Error => format!("{name} failed: {shown}{cut}"),
+        ToolStatus::Denied if shown.starts_with("denied") => format!("{shown}{cut}"),
         ToolStatus::Denied => format!("{name} was denied: {shown}{cut}"),
         ToolStatus::Interrupted => format!("{name} was interrupted: {shown}{cut}"),
     }

@@ -229,8 +229,7 @@ fn no_such(message: String) -> ModelError {
 }
 
 fn no_script() -> ModelError {
-    let message =
-        "no script is set: set CLANKERS_SCRIPT to a .toml or .json file (see the guide to scripted models)";
+    let message = "no script is set: set CLANKERS_SCRIPT to a .toml or .json file";
     ModelError::new(scripted::PROVIDER, ModelErrorKind::Settings, message)
 }
 

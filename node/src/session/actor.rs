@@ -15,7 +15,7 @@ use clankers_protocol::{
     message::Message as _,
     refusal::{Refusal, RefusalCode},
 };
-use clankers_store::{LogError, SessionLog};
+use clankers_store::{DiskKind, LogError, SessionLog};
 use clankers_tools::Tools;
 use tokio::sync::{mpsc, oneshot};
 
@@ -285,7 +285,14 @@ impl Actor {
         let open: Vec<(u64, NodeId)> =
             self.session.lock_prompts().unsettled().map(|entry| (entry.seq, entry.principal)).collect();
         for (seq, principal) in open {
-            let refusal = Refusal::new(RefusalCode::NodeTrouble, &error.to_string(), principal);
+            // The error itself, with its paths, is in the node's log.
+            let words = match error.disk_kind() {
+                Some(_) => "the node's disk failed while the prompt ran",
+                None => "the session's log failed while the prompt ran",
+            };
+            let refusal = Refusal::new(RefusalCode::NodeTrouble, words, principal)
+                .hint(error.disk_kind().map_or("what was done until then stays done", DiskKind::hint))
+                .hint("the whole reason is in the log of that node: 'clankers daemon logs'");
             let Ok(frame) = frame::encode(Refusal::KIND, &refusal.encode(), FRAME_BYTES) else { continue };
             self.session.feed.publish_last(seq, frame);
         }

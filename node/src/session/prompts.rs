@@ -98,9 +98,7 @@ impl PromptEntry {
     pub(crate) fn owns(&self, durable: &Durable) -> bool {
         match &durable.event {
             Event::Prompt(_) => false,
-            Event::Settled(e) => {
-                e.prompt_id == self.prompt_id && self.settled.is_none_or(|at| at == durable.seq)
-            }
+            Event::Settled(e) => e.prompt_seq == self.seq,
             _ => {
                 self.started.is_some_and(|first| durable.seq >= first)
                     && self.settled.is_none_or(|last| durable.seq <= last)
