@@ -138,6 +138,22 @@ impl Daemon {
         move || halt.cancel()
     }
 
+    /// What the owner should know about a node that runs all the same.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let models = &self.hall.context.models;
+        if let Err(error) = models.resolve(&models.default_name()) {
+            warnings.push(format!("the default model cannot answer: {error}"));
+        }
+        if self.hall.workspace.is_none() {
+            let words =
+                "peers are offered no workspace: start the node in a project's directory, or set 'workspace'";
+            warnings.push(words.to_owned());
+        }
+        warnings
+    }
+
     /// Sessions on the disk.
     pub async fn sessions(&self) -> u64 {
         self.hall.sessions.count(&self.hall).await

@@ -43,14 +43,19 @@ pub(crate) async fn session(caller: &Caller, grant: &Grant, selector: &str) -> A
         (Some(_), Some(_)) => {
             let words = format!("several sessions begin with '{}'", word(selector));
             let refusal = caller.refuse(RefusalCode::Ambiguous, &words);
-            Err(Box::new(refusal.hint("write more of the id; 'clankers ps' lists them")))
+            Err(Box::new(refusal.hint("write more of the id").hint(listing(grant))))
         }
         (None, _) => {
             let words = format!("there is no session '{}'", word(selector));
             let refusal = caller.refuse(RefusalCode::NotFound, &words);
-            Err(Box::new(refusal.hint("'clankers ps' lists them; a prefix has at least four digits")))
+            Err(Box::new(refusal.hint(listing(grant)).hint("a prefix has at least four digits")))
         }
     }
+}
+
+/// Where the caller finds the sessions that it reaches.
+fn listing(grant: &Grant) -> &'static str {
+    if grant.owner { "'clankers ps' lists them" } else { "'clankers ps --remote PEER' lists yours" }
 }
 
 /// The directory that a new session works in: the node's workspace unless the caller chose another. Only the

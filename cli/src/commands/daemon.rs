@@ -84,8 +84,9 @@ async fn serve(home: Home, network: NetworkArgs, json: bool) -> Outcome {
     };
     let info = daemon.run_info();
     tracing::info!(id = %info.id, addrs = ?info.addrs, "ready");
+    let warnings = daemon.warnings();
     if detached || json {
-        output::json(&started(&info, daemon.sessions().await))?;
+        output::json(&started(&info, daemon.sessions().await, &warnings))?;
     } else {
         let lines = [
             format!("✓ node {} is ready", info.id),
@@ -94,6 +95,7 @@ async fn serve(home: Home, network: NetworkArgs, json: bool) -> Outcome {
             "  Ctrl-C stops it".to_owned(),
         ];
         output::lines(lines.iter().map(String::as_str))?;
+        warnings.iter().for_each(|warning| anstream::eprintln!("! {warning}"));
     }
     let halt = daemon.halter();
     let (tell, told) = tokio::sync::oneshot::channel();
@@ -126,10 +128,10 @@ fn start_error(error: &StartError) -> CliError {
     }
 }
 
-fn started(info: &RunInfo, sessions: u64) -> Value {
+fn started(info: &RunInfo, sessions: u64, warnings: &[String]) -> Value {
     json!({
         "id": info.id, "pid": info.pid, "addrs": info.addrs, "ticket": info.ticket, "sessions": sessions,
-        "uptime_s": 0,
+        "uptime_s": 0, "warnings": warnings,
     })
 }
 
@@ -184,7 +186,10 @@ fn detach(home: &Home, network: &NetworkArgs, json: bool) -> Outcome {
     }
     let ticket = said.get("ticket").and_then(Value::as_str).unwrap_or_default();
     let lines = [format!("✓ node {id} runs (process {pid})"), format!("  ticket  {ticket}")];
-    Ok(output::lines(lines.iter().map(String::as_str))?)
+    output::lines(lines.iter().map(String::as_str))?;
+    let warnings = said.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    warnings.filter_map(Value::as_str).for_each(|warning| anstream::eprintln!("! {warning}"));
+    Ok(())
 }
 
 fn told_error(error: &Value) -> CliError {
