@@ -190,21 +190,6 @@ async fn a_mesh_on_every_interface_is_reached_from_this_machine() {
 }
 
 #[tokio::test]
-async fn a_node_is_ready_well_within_its_time() {
-    let begun = Instant::now();
-    let mut meshes = Vec::new();
-    for seed in 1..=10 {
-        meshes.push(start(seed).await);
-    }
-    let each = begun.elapsed() / 10;
-    // The bar is 300 ms for a node, goal 100, and the mesh is only a part of it.
-    assert!(each < Duration::from_millis(100), "{each:?}");
-    for mesh in meshes {
-        mesh.close().await;
-    }
-}
-
-#[tokio::test]
 async fn a_relay_that_is_not_there_holds_up_nothing_nearby() {
     let relay = Relay::Url("http://127.0.0.1:9".to_owned());
     let begun = Instant::now();
