@@ -11,7 +11,7 @@ use clankers_protocol::{
     CidDigest,
     message::Ext,
     refusal::RefusalCode,
-    request::prompt::{Accepted, EXT_FRESH_ID, Prompt, PromptCancel, PromptCancelled, SessionChoice},
+    request::prompt::{Accepted, EXT_FRESH_ID, Prompt, PromptCancel, PromptCancelled, SessionChoice, When},
 };
 use clankers_store::PromptPlace;
 
@@ -197,6 +197,10 @@ fn best_leaf(caller: &Caller, prompt: &Prompt) -> Option<CidDigest> {
 fn check(caller: &Caller, prompt: &Prompt) -> Answer<()> {
     if prompt.text.trim().is_empty() {
         return Err(Box::new(caller.refuse(RefusalCode::Invalid, "the prompt is empty")));
+    }
+    if prompt.when == When::Steer {
+        let words = "this version queues prompts; it cannot steer a turn that runs";
+        return Err(Box::new(caller.refuse(RefusalCode::Unsupported, words)));
     }
     match prompt.limits.tools.iter().flatten().find(|tool| !clankers_tools::is_tool(tool)) {
         Some(tool) => Err(select::unknown_tool(caller, tool)),
