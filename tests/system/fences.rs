@@ -5,6 +5,7 @@ use std::time::Duration;
 use clankers_auth::GrantSpec;
 use clankers_protocol::{
     event::Outcome,
+    hello::Present,
     message::Ext,
     refusal::{CloseCode, RefusalCode},
     request::{
@@ -206,4 +207,30 @@ async fn what_this_version_cannot_do_is_refused_not_done_otherwise() {
     let steer = Prompt { when: When::Steer, ..raw::prompt("/ls") };
     assert_eq!(raw::refused(&guest, &steer).await, RefusalCode::Unsupported);
     peer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_has_one_share_of_connections_whatever_it_shows_and_when() {
+    let home = NodeHome::new(BIN);
+    let node = home.start();
+    // The share is the grantee's: a key that it delegated to has no share of its own.
+    let (grantee, second) = (forge::random::<32>(), Hostile::start().await);
+    let granted = forge::grant(&home.seed(), forge::id_of(&grantee), &GrantSpec::read_only());
+    let lower = forge::Link::new(grantee, node.id(), second.id()).bytes();
+    let above = ucan::Container::decode(&granted, &ucan::ContainerLimits::CHAIN, Profile::Strict).unwrap();
+    let chain = forge::container(above.tokens().map(<[u8]>::to_vec).chain([lower]));
+    let first = Hostile::with_seed(grantee).await;
+    let mut held = Vec::new();
+    for _ in 0..clankers_node::limits::CONNECTIONS_PER_PEER {
+        held.push(first.welcomed(node.address(), vec![granted.clone()]).await);
+    }
+    let (late, _) = second.welcomed(node.address(), vec![]).await;
+    let present = Present { chains: vec![chain], ext: Ext::default() };
+    let _talk = late.say(&present).await;
+    let code = wait::within("one connection too many is closed", LIMIT, late.close_code()).await;
+    assert_eq!(code, CloseCode::RateLimited);
+    // The owner is not counted.
+    node.cli(["ps"]).run().ok();
+    first.close().await;
+    second.close().await;
 }

@@ -154,6 +154,19 @@ mod tests {
     }
 
     #[test]
+    fn this_machine_gets_in_however_full_of_strangers_the_node_is() {
+        let mut limiter = SourceLimiter::default();
+        for n in 0..10_000 {
+            limiter.judge(v4(0x0a00_0000 + n / 8), true);
+        }
+        assert_eq!(limiter.judge(v4(0x0b00_0000), true), Verdict::Refuse);
+        let here = Source::V4(Ipv4Addr::LOCALHOST);
+        let taken = (0..1_000).filter(|_| limiter.judge(here, false) == Verdict::Accept).count();
+        assert_eq!(taken, UNAUTHENTICATED_CONNECTIONS_PER_SOURCE);
+        assert_eq!(limiter.judge(Source::from(Ipv6Addr::LOCALHOST), false), Verdict::Accept);
+    }
+
+    #[test]
     fn a_whole_64_counts_as_one_source() {
         let ip = |low: u64| {
             let bits = (0x2001_0db8_0000_0001_u128 << 64) | u128::from(low);
