@@ -10,8 +10,14 @@
     reason = "tests"
 )]
 
+#[path = "system/aimock.rs"]
+mod aimock;
+#[path = "system/attach.rs"]
+mod attach;
 #[path = "system/attacks.rs"]
 mod attacks;
+#[path = "system/authority.rs"]
+mod authority;
 #[path = "system/bad_input.rs"]
 mod bad_input;
 #[path = "system/crash.rs"]
@@ -20,8 +26,16 @@ mod crash;
 mod daemon;
 #[path = "system/fences.rs"]
 mod fences;
+#[path = "system/guide.rs"]
+mod guide;
+#[path = "system/headless.rs"]
+mod headless;
+#[path = "system/llamacpp.rs"]
+mod llamacpp;
 #[path = "system/main_job.rs"]
 mod main_job;
+#[path = "system/model_failures.rs"]
+mod model_failures;
 #[path = "system/prompts.rs"]
 mod prompts;
 #[path = "system/tokens.rs"]

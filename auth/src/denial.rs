@@ -1,7 +1,9 @@
 //! Why a chain, or a request under it, is refused.
 
-use clankers_protocol::refusal::RefusalCode;
-use ucan::{ChainError, ContainerError, SignatureError};
+use clankers_protocol::{CidDigest, refusal::RefusalCode};
+use ucan::{ChainError, Cid, ContainerError, InvocationError, RevocationError, SignatureError};
+
+use crate::standing::Unreadable;
 
 /// Why not. The whole of it is for the local log; the peer is told [`Denial::code`] and no more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,9 +17,41 @@ pub enum Denial {
     /// Step 3: the chain is about another node.
     #[error("the token is for another node ({0}), not for this one")]
     WrongNode(String),
+    /// Step 6: a shell can leave every path, so no link that speaks of paths allows it.
+    #[error(
+        "the token is limited to paths, and a shell cannot be kept to them; ask for a token without a path"
+    )]
+    ShellUnderPathScope,
+    /// Step 6: the token was passed on further than one of its links allows.
+    #[error("the token was passed on further than it says that it may be")]
+    Depth,
     /// Step 7: somebody did not sign what stands in their name.
     #[error("{0}")]
     Signature(#[from] SignatureError),
+    /// Step 8: a link was revoked by its issuer, or by one above it.
+    #[error("the delegation {} was revoked", Cid::from_digest(.0.0))]
+    Revoked(CidDigest),
+    /// Steps 8 and 9: what was revoked or used cannot be read, so nothing is allowed.
+    #[error("the node cannot read its records of authority: {0}")]
+    Unreadable(String),
+    /// Step 9: a budget of a link is used up, or too small for this.
+    #[error("{0}")]
+    Budget(Budget),
+    /// Step 9: too much at a time for a link.
+    #[error("{0}")]
+    Rate(Rate),
+    /// An invocation is not one of this node's, or no longer valid.
+    #[error("{0}")]
+    Invocation(#[from] InvocationError),
+    /// An invocation ends too late, or says what no request of this version says.
+    #[error("the invocation {0}")]
+    InvocationForm(&'static str),
+    /// An invocation was carried out before.
+    #[error("the invocation was carried out before; make a new one")]
+    Replayed,
+    /// A revocation revokes nothing.
+    #[error("{0}")]
+    Revocation(#[from] RevocationError),
     /// No chain was shown at all.
     #[error("no token was shown")]
     NoProof,
@@ -29,23 +63,69 @@ pub enum Denial {
     OwnerOnly,
 }
 
+/// What is used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Budget {
+    /// Money.
+    #[error("the token's budget of money does not cover this; ask for a new token")]
+    Money,
+    /// Tokens of models.
+    #[error("the token's budget of model tokens does not cover this; ask for a new token")]
+    Tokens,
+}
+
+/// What is too much at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rate {
+    /// Prompts per minute.
+    #[error("the token allows no more prompts in this minute; try again later")]
+    PerMinute,
+    /// Prompts at the same time.
+    #[error("the token allows no more prompts at the same time; wait for one to end")]
+    Concurrent,
+}
+
+impl From<Unreadable> for Denial {
+    fn from(Unreadable(why): Unreadable) -> Self {
+        Self::Unreadable(why)
+    }
+}
+
 impl Denial {
     /// What the peer is told.
     #[must_use]
     pub fn code(&self) -> RefusalCode {
         match self {
             Self::Malformed(ContainerError::TooLarge { .. }) => RefusalCode::TooLarge,
-            Self::Malformed(_) | Self::Signature(_) => RefusalCode::BadToken,
+            Self::Malformed(_) | Self::Signature(_) | Self::Replayed | Self::Revocation(_) => {
+                RefusalCode::BadToken
+            }
             Self::WrongNode(_) => RefusalCode::WrongNode,
+            Self::Revoked(_) => RefusalCode::Revoked,
+            Self::Unreadable(_) => RefusalCode::NodeTrouble,
+            Self::Budget(_) => RefusalCode::OverBudget,
+            Self::Rate(_) => RefusalCode::RateLimited,
+            Self::ShellUnderPathScope | Self::Depth => RefusalCode::Unauthorized,
             Self::NoProof | Self::UnknownLeaf | Self::OwnerOnly => RefusalCode::Unauthorized,
-            Self::Chain(error) => match error {
-                ChainError::Expired { .. } => RefusalCode::Expired,
-                ChainError::NotYetValid { .. } => RefusalCode::NotYetValid,
-                ChainError::BeforeEpoch { .. } => RefusalCode::Revoked,
-                ChainError::WrongAudience { .. } => RefusalCode::WrongAudience,
-                ChainError::CommandNotCovered { .. } | ChainError::Policy { .. } => RefusalCode::Unauthorized,
+            Self::InvocationForm(_) => RefusalCode::BadToken,
+            Self::Invocation(error) => match error {
+                InvocationError::Expired { .. } => RefusalCode::Expired,
+                InvocationError::NotForMe { .. } => RefusalCode::WrongNode,
+                InvocationError::Chain(error) => chain_code(error),
                 _ => RefusalCode::BadToken,
             },
+            Self::Chain(error) => chain_code(error),
         }
+    }
+}
+
+fn chain_code(error: &ChainError) -> RefusalCode {
+    match error {
+        ChainError::Expired { .. } => RefusalCode::Expired,
+        ChainError::NotYetValid { .. } => RefusalCode::NotYetValid,
+        ChainError::BeforeEpoch { .. } => RefusalCode::Revoked,
+        ChainError::WrongAudience { .. } => RefusalCode::WrongAudience,
+        ChainError::CommandNotCovered { .. } | ChainError::Policy { .. } => RefusalCode::Unauthorized,
+        _ => RefusalCode::BadToken,
     }
 }

@@ -1,4 +1,4 @@
-//! The check: steps 0 to 7 of the design, pure and synchronous.
+//! The check: the steps of the design, pure and synchronous. Each runs through one function, in [`crate::step`].
 //!
 //! | step | what | where |
 //! |---|---|---|
@@ -8,33 +8,40 @@
 //! | 3 | anchored at this node, subject never switched | [`admit`] |
 //! | 4 | links align, audience is the caller | [`admit`] |
 //! | 5 | time, lifetime, epoch | [`admit`] and every request and effect |
-//! | 6 | command and policy of every link | every request and effect |
+//! | 6 | command and policy of every link, no shell under a path scope | every request and effect |
 //! | 7 | signatures, strictly | [`admit`] |
+//! | 8 | revocations of every link | [`admit`] and every request and effect |
+//! | 9 | what was used up, for the policies that ask | every request and effect |
 
-use std::{collections::BTreeMap, sync::Arc};
+mod admit;
+mod context;
+mod facts;
+
+use std::sync::Arc;
 
 use clankers_protocol::{CidDigest, NodeId, Timestamp};
-use ucan::{
-    Chain, ChainError, Container, ContainerLimits, Delegation, Did, Ipld, Profile, Verified, chain::Link,
-};
+use ucan::{Chain, ChainError, Delegation, Ipld, Verified, chain::Link};
+
+pub use admit::admit;
+pub(crate) use admit::{judge_links, profile, sizes};
+pub(crate) use context::{ipld, unused};
+use facts::Facts;
+pub(crate) use facts::is_run_link;
 
 use crate::{
     denial::Denial,
-    limits::{CLOCK_LEEWAY_SECS, LIFETIME_MAX_SECS, RUN_LINK_SECS},
-    mint::RUN_LINK_META,
-    verified::VerifiedTokens,
-    vocab::{Args, Command},
+    limits::{CLOCK_LEEWAY_SECS, LIFETIME_MAX_SECS},
+    standing::Standing,
+    step::{Step, step},
+    vocab::{Args, Command, SHELL_TOOL},
 };
+
+/// Links whose signatures were checked.
+pub(crate) type Links = Chain<Arc<Verified<Delegation>>>;
 
 /// A chain that was judged good when it was shown. What it allows is asked at each use.
 #[derive(Debug, Clone)]
-pub struct Held {
-    chain: Arc<Chain<Arc<Verified<Delegation>>>>,
-    me: NodeId,
-    epoch: Timestamp,
-    /// The last link is one run of a command line.
-    run: bool,
-}
+pub struct Held(Arc<Facts>);
 
 /// Leave to do one thing.
 #[derive(Debug, Clone)]
@@ -51,174 +58,179 @@ pub struct Grant {
     pub held: Held,
 }
 
-/// Judges a chain that `remote` shows to `me`: steps 0 to 5 and 7.
-///
-/// `epoch` is the time before which every grant was withdrawn; `verified` remembers checked signatures.
-///
-/// # Errors
-/// [`Denial`] for the first step that fails.
-pub fn admit(
-    now: Timestamp,
-    me: NodeId,
-    remote: NodeId,
-    epoch: Timestamp,
-    container: &[u8],
-    verified: &mut VerifiedTokens,
-) -> Result<Held, Denial> {
-    let container = Container::decode(container, &ContainerLimits::CHAIN, Profile::Strict)?; // step 0
-    let links = container.shown(Profile::Strict, |cid| verified.get(cid))?; // step 1
-    let chain = Chain::order(links)?; // step 2
-    check_anchor(&chain, me)?; // step 3
-    chain.check_alignment(&Did::from(remote.0))?; // step 4
-    check_time(&chain, now, epoch)?; // step 5
-    let chain = chain.verify_new()?; // step 7
-    chain.links().for_each(|token| verified.remember(token));
-    let run = is_run_link(chain.leaf().payload());
-    Ok(Held { chain: Arc::new(chain), me, epoch, run })
-}
-
-/// Step 3. A chain about another node is named as such: it is the mistake that honest people make.
-fn check_anchor<L: Link>(chain: &Chain<L>, me: NodeId) -> Result<(), Denial> {
-    let me = Did::from(me.0);
-    match chain.root().delegation().subject() {
-        Some(subject) if *subject != me => Err(Denial::WrongNode(subject.to_string())),
-        _ => Ok(chain.check_subject(&me, Profile::Strict)?),
-    }
-}
-
-/// Step 5.
-fn check_time<L: Link>(chain: &Chain<L>, now: Timestamp, epoch: Timestamp) -> Result<(), ChainError> {
-    chain.check_time(seconds(now), CLOCK_LEEWAY_SECS)?;
-    chain.check_lifetime(LIFETIME_MAX_SECS)?;
-    chain.check_epoch(seconds(epoch))
-}
-
-/// Step 6.
-fn check_request<L: Link>(chain: &Chain<L>, command: Command, args: &Ipld) -> Result<(), Denial> {
-    // The table's paths parse: a test goes through all of them.
-    let command = ucan::Command::parse(command.path()).map_err(|_| Denial::NoProof)?;
-    chain.check_command(&command)?;
-    Ok(chain.check_policy(args, Profile::Strict)?)
+/// A link that is charged for what is done under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metered {
+    /// The link.
+    pub cid: CidDigest,
+    /// When it ends: an hour later its counters may be dropped.
+    pub expires: Timestamp,
 }
 
 impl Held {
     /// The CID of the last link: what requests name.
     #[must_use]
     pub fn leaf(&self) -> CidDigest {
-        CidDigest(*self.chain.leaf().cid().digest())
+        CidDigest(*self.0.chain.leaf().cid().digest())
+    }
+
+    /// The CIDs of all links, root first, the run link included.
+    #[must_use]
+    pub fn cids(&self) -> &[CidDigest] {
+        &self.0.cids
     }
 
     /// On whose authority requests under this chain are made.
     #[must_use]
     pub fn principal(&self) -> NodeId {
-        let leaf = self.chain.leaf().payload();
-        NodeId((*if self.run { leaf.issuer() } else { leaf.audience() }).into())
+        self.0.principal
     }
 
     /// To whom the node itself granted: the audience of the first link. Whatever was delegated onward from there
     /// shares in what this peer may use; fresh keys are free to make, the node's own grants are not.
     #[must_use]
     pub fn grantee(&self) -> NodeId {
-        NodeId((*self.chain.root().payload().audience()).into())
+        NodeId((*self.0.chain.root().payload().audience()).into())
     }
 
     /// Whether the principal is the node's owner. A grant to somebody else never makes them one, whatever it
     /// allows: only a run link that the node's own key signed does.
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        self.run && self.chain.link_count() == 1 && self.principal() == self.me
+        self.0.owner
     }
 
     /// When the whole chain ends.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
-        self.chain.expires().map(|at| Timestamp::from_secs(at.as_secs()))
+        self.0.chain.expires().map(|at| Timestamp::from_secs(at.as_secs()))
     }
 
-    /// Judges a request now: steps 5 and 6.
+    /// When what runs under this chain must end: the run link does not count. `None` for the owner's own run.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        let ends = self.0.lasting.as_ref().and_then(Chain::expires);
+        ends.map(|at| Timestamp::from_secs(at.as_secs()))
+    }
+
+    /// The links whose policies ask what was used: each of them is charged in full for what is done under this
+    /// chain, so that passing on multiplies nothing.
+    #[must_use]
+    pub fn metered(&self) -> &[Metered] {
+        &self.0.metered
+    }
+
+    /// Whether the link that the node itself signed names this session, whoever made it. A policy that does not
+    /// speak of sessions names none, and what the links below say does not matter: their issuers are not the node.
+    #[must_use]
+    pub fn reaches(&self, session: &str) -> bool {
+        self.0.names_session(session)
+    }
+
+    /// Judges a request now: steps 5, 6, 8 and 9.
     ///
     /// # Errors
     /// [`Denial`] for the first step that fails.
-    pub fn authorize(&self, now: Timestamp, command: Command, args: &Args) -> Result<Grant, Denial> {
-        check_time(&*self.chain, now, self.epoch)?;
-        check_request(&*self.chain, command, &ipld(command, args))?;
+    pub fn authorize(&self, standing: &Standing<'_>, command: Command, args: &Args) -> Result<Grant, Denial> {
+        check_time(&self.0.chain, standing, self.0.owner)?;
+        self.0.check_revoked(self.0.chain.link_count(), standing)?;
+        self.check_request(standing, command, args)?;
         Ok(self.grant())
     }
 
-    /// Judges an effect of what was started under this chain: steps 5 and 6, without the run link's time. A
-    /// run link bounds when a request may start; what was started is judged by the rest.
+    /// Judges an effect of what was started under this chain: steps 5, 6, 8 and 9, without the run link's time and
+    /// revocation. A run link bounds when a request may start; what was started is judged by the rest.
     ///
     /// # Errors
     /// [`Denial`] for the first step that fails.
-    pub fn authorize_running(&self, now: Timestamp, command: Command, args: &Args) -> Result<(), Denial> {
-        check_request(&*self.chain, command, &ipld(command, args))?;
-        self.check_running(now)
+    pub fn authorize_running(
+        &self,
+        standing: &Standing<'_>,
+        command: Command,
+        args: &Args,
+    ) -> Result<(), Denial> {
+        self.check_running(standing)?;
+        self.check_request(standing, command, args)
     }
 
-    /// Whether what was started under this chain may go on: step 5 without the run link.
+    /// Whether what was started under this chain may go on: steps 5 and 8 without the run link.
     ///
     /// # Errors
-    /// [`Denial`] when a link that outlives the request has ended.
-    pub fn check_running(&self, now: Timestamp) -> Result<(), Denial> {
-        match self.lasting() {
-            Some(chain) => Ok(check_time(&chain, now, self.epoch)?),
-            None => Ok(()),
-        }
+    /// [`Denial`] when a link that outlives the request has ended or was revoked.
+    pub fn check_running(&self, standing: &Standing<'_>) -> Result<(), Denial> {
+        let Some(lasting) = &self.0.lasting else { return Ok(()) };
+        check_time(lasting, standing, false)?;
+        self.0.check_revoked(lasting.link_count(), standing)
     }
 
-    fn grant(&self) -> Grant {
+    /// Whether some use of a tool would be allowed: on the whole workspace, or on a path that the chain itself
+    /// names. `args` has the session and the workspace.
+    #[must_use]
+    pub fn offers_tool(&self, standing: &Standing<'_>, tool: &str, args: &Args) -> bool {
+        let asks = |path: Option<&str>| {
+            let args = Args {
+                tool: Some(tool.to_owned()),
+                path: path.map(str::to_owned),
+                argv0: path.is_none().then(|| tool.to_owned()),
+                ..args.clone()
+            };
+            self.authorize_running(standing, Command::for_tool(tool), &args).is_ok()
+        };
+        if tool == SHELL_TOOL {
+            return asks(None);
+        }
+        asks(Some(".")) || self.0.paths.iter().any(|path| asks(Some(path)))
+    }
+
+    /// Steps 6 and 9.
+    fn check_request(&self, standing: &Standing<'_>, command: Command, args: &Args) -> Result<(), Denial> {
+        step(Step::Command, || check_command(&self.0.chain, command.path()))?;
+        let shell = command == Command::ShellExec || args.tool.as_deref() == Some(SHELL_TOOL);
+        step(Step::ShellScope, || match shell && self.0.path_scoped {
+            true => Err(Denial::ShellUnderPathScope),
+            false => Ok(()),
+        })?;
+        step(Step::Policy, || self.0.check_policies(standing, command, args))
+    }
+
+    pub(crate) fn grant(&self) -> Grant {
         Grant {
             principal: self.principal(),
             owner: self.is_owner(),
-            cids: self.chain.cids().map(|cid| CidDigest(*cid.digest())).collect(),
-            expires: self
-                .lasting()
-                .and_then(|chain| chain.expires())
-                .map(|at| Timestamp::from_secs(at.as_secs())),
+            cids: self.0.cids.clone(),
+            expires: self.ends(),
             held: self.clone(),
         }
     }
-
-    /// The links that outlive a request: all but a run link. None for the owner's own run.
-    fn lasting(&self) -> Option<Chain<&Arc<Verified<Delegation>>>> {
-        let keep = self.chain.link_count() - usize::from(self.run);
-        let last = *self.chain.cids().take(keep).last()?;
-        self.chain.up_to(&last)
-    }
 }
 
-/// A run link lives at most ten minutes, says that it is one, and narrows nothing. The mark is signed by the
-/// issuer, who thereby lends their own name to the run: it can give away nothing but the signer's.
-fn is_run_link(link: &Delegation) -> bool {
-    let short = match (link.not_before(), link.expires()) {
-        (Some(from), Some(to)) => to.seconds_since(from) <= RUN_LINK_SECS + CLOCK_LEEWAY_SECS,
-        _ => false,
-    };
-    let marked = link.meta().is_some_and(|meta| meta.get(RUN_LINK_META) == Some(&Ipld::Bool(true)));
-    short && marked && link.policy().is_empty()
+/// Step 6, the commands.
+fn check_command<L: Link>(chain: &Chain<L>, path: &str) -> Result<(), Denial> {
+    // The table's paths parse: a test goes through all of them.
+    let command = ucan::Command::parse(path).map_err(|_| Denial::NoProof)?;
+    Ok(chain.check_command(&command)?)
+}
+
+/// Step 5. The owner's own run is not asked when it began: the epoch withdraws grants, and one that lies in the future,
+/// because a clock did, must not lock out who alone can move it.
+pub(crate) fn check_time<L: Link>(
+    chain: &Chain<L>,
+    standing: &Standing<'_>,
+    owner: bool,
+) -> Result<(), ChainError> {
+    step(Step::Time, || chain.check_time(seconds(standing.now), CLOCK_LEEWAY_SECS))?;
+    step(Step::Lifetime, || chain.check_lifetime(LIFETIME_MAX_SECS))?;
+    if owner {
+        return Ok(());
+    }
+    step(Step::Epoch, || chain.check_epoch(seconds(standing.epoch)))
+}
+
+/// Whether the signed metadata of a delegation say that `fact` is so.
+pub(crate) fn says(link: &Delegation, fact: &str) -> bool {
+    link.meta().is_some_and(|meta| meta.get(fact) == Some(&Ipld::Bool(true)))
 }
 
 pub(crate) fn seconds(at: Timestamp) -> ucan::Timestamp {
     ucan::Timestamp::from_secs(at.as_secs()).unwrap_or(ucan::Timestamp::MAX)
-}
-
-/// The arguments as policies see them; what is not there is not there.
-pub(crate) fn ipld(command: Command, args: &Args) -> Ipld {
-    let mut map = BTreeMap::from([("cmd".to_owned(), Ipld::String(command.path().to_owned()))]);
-    for (name, value) in [
-        ("session", &args.session),
-        ("workspace", &args.workspace),
-        ("path", &args.path),
-        ("tool", &args.tool),
-        ("argv0", &args.argv0),
-        ("model", &args.model),
-    ] {
-        if let Some(value) = value {
-            map.insert(name.to_owned(), Ipld::String(value.clone()));
-        }
-    }
-    if let Some(size) = args.size {
-        map.insert("size".to_owned(), Ipld::Integer(size.into()));
-    }
-    Ipld::Map(map)
 }

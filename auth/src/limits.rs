@@ -10,3 +10,15 @@ pub const RUN_LINK_SECS: u64 = 600;
 pub const VERIFIED_TOKENS: usize = 1024;
 /// Bytes of a nonce that this crate makes.
 pub const NONCE_BYTES: usize = 16;
+/// The longest life of an invocation (seconds): so long its CID must be remembered.
+pub const INVOCATION_SECS: u64 = 300;
+/// The longest path scope (bytes).
+pub const SCOPE_PATH_BYTES: usize = 1024;
+/// The longest name in a grant: of a tool, a model, a session, a workspace (bytes).
+pub const SCOPE_NAME_BYTES: usize = 256;
+/// Values of one argument that are tried when words are looked for what a chain allows (count).
+pub const PROBES: usize = 16;
+/// How often a token is asked what it allows, to put it into words (count); one that needs more is shown as it is.
+pub const PROBES_OF_ONE: usize = 512;
+/// How long after the end of a link its revocation is kept (seconds).
+pub const REVOCATION_KEPT_SECS: u64 = 3600;

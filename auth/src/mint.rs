@@ -1,16 +1,28 @@
 //! Writing authority: grants to peers, and the link from a node to one run of a command line.
 
-use clankers_protocol::{NodeId, Timestamp};
-use ucan::{Container, ContainerLimits, Delegation, Did, Ipld, Profile, SigningKey, Verified};
+mod onward;
+
+use clankers_protocol::{CidDigest, NodeId, Timestamp};
+use ucan::{
+    Container, ContainerLimits, Delegation, DelegationBuilder, Did, Ipld, Profile, SigningKey, Verified,
+};
+
+pub use onward::{Delegated, delegate};
 
 use crate::{
-    gate::seconds,
+    denial::Denial,
+    gate::{says, seconds},
     limits::{LIFETIME_MAX_SECS, NONCE_BYTES, RUN_LINK_SECS},
-    preset::GrantSpec,
+    preset::{GrantSpec, SpecError},
+    standing::Standing,
+    words::whole_chain,
 };
 
 /// The signed fact that marks a run link.
 pub const RUN_LINK_META: &str = "run";
+
+/// The signed fact that marks a grant as to be issued again when its audience connects.
+pub const RENEW_META: &str = "renew";
 
 /// Why authority could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +33,35 @@ pub enum MintError {
     /// A grant to oneself says nothing.
     #[error("a token for this node itself would say nothing: it may do everything already")]
     ForMyself,
-    /// The policy is over the limits.
-    #[error("the grant is too complicated for one token: {0}")]
-    Policy(#[from] ucan::PolicyError),
+    /// It names nothing that is allowed.
+    #[error("the token would allow nothing: say what for")]
+    Nothing,
+    /// A path means nothing without the directory that it is in.
+    #[error("a path needs its workspace: this node offers none, so start it in a project's directory")]
+    NoWorkspace,
+    /// What is to be passed on was made for somebody else.
+    #[error("this token is for {0}, so only that node can pass it on")]
+    NotMine(Did),
+    /// What is to be passed on is about the audience itself, or would go round in a circle.
+    #[error("the token would lead back to {0}, who has it, or more, already")]
+    Circle(Did),
+    /// What is to be passed on may not be, or not any further.
+    #[error("the token may not be passed on{}: {}", if *.below == 0 { "" } else { " any further" }, .why)]
+    Depth {
+        /// How far it was passed on already (links).
+        below: usize,
+        /// Which rule.
+        why: &'static str,
+    },
+    /// What is to be passed on has ended, or was never any good.
+    #[error("the token that is to be passed on is of no use: {0}")]
+    Parent(#[from] Denial),
+    /// It is not a grant of this node, from this node, that is to be issued again.
+    #[error("this is not a token of this node that is to be issued again: {0}")]
+    NotRenewable(&'static str),
+    /// The grant cannot be written as a token.
+    #[error("{0}")]
+    Spec(#[from] SpecError),
     /// The command is malformed.
     #[error("{0}")]
     Command(#[from] ucan::CommandError),
@@ -50,22 +88,81 @@ pub fn grant(
     lifetime_secs: u64,
     nonce: Nonce,
 ) -> Result<Container, MintError> {
-    if lifetime_secs == 0 || lifetime_secs > LIFETIME_MAX_SECS {
-        return Err(MintError::Lifetime);
-    }
     let key = SigningKey::from_bytes(seed);
     let (subject, audience) = (Did::from(&key), Did::from(audience.0));
     if subject == audience {
         return Err(MintError::ForMyself);
     }
+    if spec.names_nothing() {
+        return Err(MintError::Nothing);
+    }
+    if !spec.paths.is_empty() && spec.workspace.is_none() {
+        return Err(MintError::NoWorkspace);
+    }
     let (command, policy) = spec.compile()?;
-    let from = seconds(now);
-    let delegation = Delegation::build(subject, audience, ucan::Command::parse(command)?, &nonce)
-        .policy(policy)
-        .not_before(from)
-        .expires(from.saturating_add(lifetime_secs))
-        .sign(&key, Profile::Strict)?;
+    let draft = Delegation::build(subject, audience, ucan::Command::parse(command)?, &nonce).policy(policy);
+    let draft = if spec.renew { draft.meta(RENEW_META, Ipld::Bool(true)) } else { draft };
+    let delegation = lasting(draft, now, lifetime_secs)?.sign(&key, Profile::Strict)?;
     Ok(Container::new([delegation.bytes()], &ContainerLimits::CHAIN)?)
+}
+
+/// From now on, for so long.
+fn lasting(
+    draft: DelegationBuilder,
+    now: Timestamp,
+    lifetime_secs: u64,
+) -> Result<DelegationBuilder, MintError> {
+    if lifetime_secs == 0 || lifetime_secs > LIFETIME_MAX_SECS {
+        return Err(MintError::Lifetime);
+    }
+    let from = seconds(now);
+    Ok(draft.not_before(from).expires(from.saturating_add(lifetime_secs)))
+}
+
+/// A direct grant of the node with this `seed`, made to be issued again, from now on: the same audience, command,
+/// policy and metadata; also one that has ended. What was revoked, or withdrawn by moving the epoch, stays so; for how
+/// long after its end a revoked token is known to be one is for the caller to see to.
+///
+/// # Errors
+/// [`MintError::NotRenewable`] for any other token, [`MintError::Parent`] for one that was taken back.
+pub fn renew(
+    standing: &Standing<'_>,
+    seed: &[u8; 32],
+    old: &[u8],
+    lifetime_secs: u64,
+    nonce: Nonce,
+) -> Result<Container, MintError> {
+    let key = SigningKey::from_bytes(seed);
+    let chain = whole_chain(old)?;
+    let old = chain.root().payload();
+    if *old.issuer() != Did::from(&key) || chain.link_count() != 1 {
+        return Err(MintError::NotRenewable("this node did not issue it, or it was passed on"));
+    }
+    if !says(old, RENEW_META) {
+        return Err(MintError::NotRenewable("it was not made with --renew"));
+    }
+    chain.check_epoch(seconds(standing.epoch)).map_err(Denial::from)?;
+    let cid = CidDigest(*chain.root().cid().digest());
+    let revoked = standing.revocations.is_revoked(&cid, &[id_of(seed)]).map_err(Denial::from)?;
+    if revoked {
+        return Err(Denial::Revoked(cid).into());
+    }
+    let command = old.command().clone();
+    let draft =
+        Delegation::build(*old.issuer(), *old.audience(), command, &nonce).policy(old.policy().clone());
+    let facts = old.meta().into_iter().flatten();
+    let draft = facts.fold(draft, |draft, (name, fact)| draft.meta(name, fact.clone()));
+    let delegation = lasting(draft, standing.now, lifetime_secs)?.sign(&key, Profile::Strict)?;
+    Ok(Container::new([delegation.bytes()], &ContainerLimits::CHAIN)?)
+}
+
+/// Whether [`renew`] would issue this token again for the node `me`: not whether it was revoked.
+#[must_use]
+pub fn is_renewable(me: NodeId, token: &[u8]) -> bool {
+    whole_chain(token).is_ok_and(|chain| {
+        let root = chain.root().payload();
+        chain.link_count() == 1 && *root.issuer() == Did::from(me.0) && says(root, RENEW_META)
+    })
 }
 
 /// The container that one run of a command line shows to `subject`: the chain that the node with this `seed`

@@ -1,27 +1,70 @@
-//! Presets: what an owner means by "reviewer", as a delegation's command and policy.
+//! What an owner means by "reviewer, on src only, for $1.50", as a delegation's command and policy.
 //!
 //! A delegation carries one command, a preset means several. So that a grant stays one token with one CID to
 //! revoke, the command is the common `/clankers` and the policy says which commands beneath it: the executor
 //! gives every request an argument `cmd`, its own command path (`docs/decisions/0003-one-token-one-grant.md`).
 
-use ucan::{Policy, PolicyError, Profile};
+mod compile;
+mod literals;
+mod scope;
+
+use clankers_protocol::NanoUsd;
+
+pub(crate) use literals::{Literals, named_paths};
+pub use scope::SpecError;
 
 use crate::vocab::{Command, READ_TOOLS, SHELL_TOOL, WRITE_TOOLS};
 
-/// What a token is to allow.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a token is to allow. The default says nothing: as a narrowing it leaves everything as it is.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct GrantSpec {
     /// Commands, whole.
     pub commands: Vec<Command>,
     /// Tools, beneath `tool/use` and `shell/exec`.
     pub tools: Vec<String>,
-    /// Everything, whatever it is: the two above do not matter.
+    /// Every command and tool: the two above do not matter.
     pub everything: bool,
+    /// Only in this workspace (its id), for what happens in one.
+    pub workspace: Option<String>,
+    /// Only these paths of the workspace and what is beneath them, for files and tools: relative, `/` between parts.
+    pub paths: Vec<String>,
+    /// Which sessions, beyond those that the principal makes.
+    pub sessions: Sessions,
+    /// Only these models; `*` in a name stands for anything.
+    pub models: Vec<String>,
+    /// At most this much money, over the whole life of the token.
+    pub max_cost: Option<NanoUsd>,
+    /// At most so many tokens of models, over the whole life of the token.
+    pub max_tokens: Option<u64>,
+    /// It may be passed on so many times; 0: not at all.
+    pub max_depth: Option<u32>,
+    /// At most so many prompts started within a minute.
+    pub per_min: Option<u64>,
+    /// At most so many prompts at the same time.
+    pub concurrent: Option<u64>,
+    /// Files of at most this size (bytes).
+    pub max_size: Option<u64>,
+    /// It is issued again when its audience connects, while it is not revoked.
+    pub renew: bool,
+}
+
+/// Which sessions a token is about.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub enum Sessions {
+    /// Those that the principal makes; the token does not speak of sessions.
+    #[default]
+    Own,
+    /// All of the node.
+    All,
+    /// These and no others, by their ids.
+    These(Vec<String>),
 }
 
 const READ_ONLY: &[Command] =
     &[Command::NodeInfo, Command::SessionList, Command::Observe, Command::FileList, Command::FileRead];
 const PROMPT: &[Command] = &[Command::PromptSend, Command::PromptCancel];
+/// What belongs to prompting: seeing what one has started.
+const FOLLOW: &[Command] = &[Command::SessionList, Command::Observe];
 const OPERATOR: &[Command] = &[
     Command::NodePeers,
     Command::SessionCreate,
@@ -42,13 +85,14 @@ impl GrantSpec {
     /// Observe, list and read files, node info; not prompt.
     #[must_use]
     pub fn read_only() -> Self {
-        Self { commands: READ_ONLY.to_vec(), tools: Vec::new(), everything: false }
+        Self { commands: READ_ONLY.to_vec(), ..Self::default() }
     }
 
     /// Read-only, and prompt with the tools read, grep, find, ls.
     #[must_use]
     pub fn reviewer() -> Self {
-        Self { commands: [READ_ONLY, PROMPT].concat(), tools: owned(READ_TOOLS), everything: false }
+        let commands = [READ_ONLY, PROMPT].concat();
+        Self { commands, tools: owned(READ_TOOLS), ..Self::default() }
     }
 
     /// Drive, prompt, all tools but the shell.
@@ -57,20 +101,20 @@ impl GrantSpec {
         Self {
             commands: [READ_ONLY, PROMPT, OPERATOR].concat(),
             tools: owned(&[READ_TOOLS, WRITE_TOOLS].concat()),
-            everything: false,
+            ..Self::default()
         }
     }
 
     /// Everything.
     #[must_use]
     pub fn root() -> Self {
-        Self { commands: Vec::new(), tools: Vec::new(), everything: true }
+        Self { everything: true, ..Self::default() }
     }
 
-    /// Prompt with just these tools.
+    /// Prompt with just these tools, and see what comes of it.
     #[must_use]
     pub fn tools(tools: Vec<String>) -> Self {
-        Self { commands: PROMPT.to_vec(), tools, everything: false }
+        Self { commands: [PROMPT, FOLLOW].concat(), tools, ..Self::default() }
     }
 
     /// The same with just these tools: what the preset allows besides stays. Every preset that may not prompt
@@ -78,9 +122,8 @@ impl GrantSpec {
     #[must_use]
     pub fn with_tools(mut self, tools: Vec<String>) -> Self {
         if self.everything {
-            let mut all = Self::operator();
-            all.tools = tools;
-            return all;
+            self.commands = Self::operator().commands;
+            self.everything = false;
         }
         for command in PROMPT {
             if !self.commands.contains(command) {
@@ -97,28 +140,28 @@ impl GrantSpec {
         self.everything || self.tools.iter().any(|t| t == SHELL_TOOL)
     }
 
-    /// The delegation's command and policy.
-    ///
-    /// # Errors
-    /// [`PolicyError`] when the policy is over the strict profile's limits.
-    pub fn compile(&self) -> Result<(&'static str, Policy), PolicyError> {
-        if self.everything {
-            return Ok(("/", Policy::build([], Profile::Strict)?));
-        }
-        let mut either = Vec::new();
-        if !self.commands.is_empty() {
-            either.push(Policy::one_of(".cmd", self.commands.iter().map(|c| c.path())));
-        }
-        let plain: Vec<&str> = self.tools.iter().map(String::as_str).filter(|t| *t != SHELL_TOOL).collect();
-        if !plain.is_empty() {
-            either.push(Policy::and([
-                Policy::eq(".cmd", Command::ToolUse.path()),
-                Policy::one_of(".tool", plain.iter().copied()),
-            ]));
-        }
-        if self.tools.iter().any(|t| t == SHELL_TOOL) {
-            either.push(Policy::eq(".cmd", Command::ShellExec.path()));
-        }
-        Ok(("/clankers", Policy::build([Policy::or(either)], Profile::Strict)?))
+    /// Whether it names no command and no tool, and so is no grant, only a narrowing of one.
+    #[must_use]
+    pub fn names_nothing(&self) -> bool {
+        !self.everything && self.commands.is_empty() && self.tools.is_empty()
+    }
+
+    /// Whether it says nothing at all: as a narrowing, the same rights.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it limits more than how far it may be passed on.
+    fn limits_something(&self) -> bool {
+        let unlimited = Self {
+            commands: self.commands.clone(),
+            tools: self.tools.clone(),
+            everything: self.everything,
+            max_depth: self.max_depth,
+            renew: self.renew,
+            ..Self::default()
+        };
+        *self != unlimited
     }
 }

@@ -3,6 +3,8 @@
 //! Commands are a closed set; their paths are frozen. Arguments are filled in by whoever executes a request,
 //! never by the caller.
 
+use crate::standing::Asks;
+
 macro_rules! commands {
     ($($(#[doc = $doc:literal])* $name:ident = $path:literal;)*) => {
         /// A command that a chain may allow.
@@ -98,11 +100,15 @@ impl Command {
                 | Self::SessionList
                 | Self::SessionCreate
                 | Self::SessionKill
+                | Self::Observe
+                | Self::Drive
+                | Self::Approve
                 | Self::PromptSend
                 | Self::PromptCancel
                 | Self::ToolUse
                 | Self::ShellExec
                 | Self::AdminGrant
+                | Self::AdminRevoke
                 | Self::AdminConfig
                 | Self::AdminStop
         )
@@ -112,6 +118,58 @@ impl Command {
     #[must_use]
     pub fn for_tool(tool: &str) -> Self {
         if tool == SHELL_TOOL { Self::ShellExec } else { Self::ToolUse }
+    }
+}
+
+/// An argument that policies may speak of. Besides these, every request has `cmd` and `ctx`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Arg {
+    /// [`Args::session`].
+    Session,
+    /// [`Args::workspace`].
+    Workspace,
+    /// [`Args::path`].
+    Path,
+    /// [`Args::tool`].
+    Tool,
+    /// [`Args::argv0`].
+    Argv0,
+    /// [`Args::model`].
+    Model,
+    /// [`Args::size`].
+    Size,
+}
+
+impl Command {
+    /// The arguments that its executor fills in, each of them: presets write policies about no others.
+    #[must_use]
+    pub fn args(self) -> &'static [Arg] {
+        match self {
+            Self::NodeInfo
+            | Self::NodePeers
+            | Self::SessionList
+            | Self::AdminGrant
+            | Self::AdminRevoke
+            | Self::AdminConfig
+            | Self::AdminStop => &[],
+            Self::SessionKill | Self::Observe | Self::Drive | Self::PromptCancel | Self::Approve => {
+                &[Arg::Session]
+            }
+            Self::SessionCreate => &[Arg::Session, Arg::Workspace, Arg::Path],
+            Self::PromptSend => &[Arg::Session, Arg::Workspace, Arg::Model],
+            Self::FileList => &[Arg::Workspace, Arg::Path],
+            Self::FileRead | Self::FileWrite => &[Arg::Workspace, Arg::Path, Arg::Size],
+            Self::FileDrop | Self::FileOffer => &[Arg::Size],
+            Self::ToolUse => &[Arg::Session, Arg::Workspace, Arg::Tool, Arg::Path],
+            Self::ShellExec => &[Arg::Session, Arg::Workspace, Arg::Tool, Arg::Argv0],
+            Self::ModelUse => &[Arg::Model],
+        }
+    }
+
+    /// The command with this path.
+    #[must_use]
+    pub fn from_path(path: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|command| command.path() == path)
     }
 }
 
@@ -145,6 +203,8 @@ pub struct Args {
     pub model: Option<String>,
     /// Bytes.
     pub size: Option<u64>,
+    /// What it would use up.
+    pub asks: Asks,
 }
 
 #[cfg(test)]

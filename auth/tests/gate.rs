@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may")]
 
 use clankers_auth::{
-    Args, Command, Denial, GrantSpec, VerifiedTokens, admit,
+    Args, Command, Denial, GrantSpec, Standing, VerifiedTokens, admit,
     mint::{self, for_run, grant},
     words::describe,
 };
@@ -25,8 +25,13 @@ fn later(secs: u64) -> Timestamp {
     NOW.plus_ms(secs * 1000)
 }
 
+/// Nothing revoked, nothing used.
+fn at(now: Timestamp) -> Standing<'static> {
+    Standing::offline(now, Timestamp(0))
+}
+
 fn judge_at(now: Timestamp, me: u8, remote: NodeId, token: &[u8]) -> Result<clankers_auth::Held, Denial> {
-    admit(now, id(me), remote, Timestamp(0), token, &mut VerifiedTokens::default())
+    admit(&at(now), id(me), remote, token, &mut VerifiedTokens::default())
 }
 
 fn judge(me: u8, remote: NodeId, token: &[u8]) -> Result<clankers_auth::Held, Denial> {
@@ -71,7 +76,7 @@ fn chain(links: &[Vec<u8>]) -> Vec<u8> {
 fn presets_allow_what_they_say_and_no_more() {
     let none = Args::default();
     let allowed = |spec: &GrantSpec, command, args: &Args| {
-        judge(1, id(2), &minted(spec)).unwrap().authorize(NOW, command, args).is_ok()
+        judge(1, id(2), &minted(spec)).unwrap().authorize(&at(NOW), command, args).is_ok()
     };
     let read_only = GrantSpec::read_only();
     assert!(allowed(&read_only, Command::Observe, &none));
@@ -93,6 +98,7 @@ fn presets_allow_what_they_say_and_no_more() {
     assert!(Command::ALL.iter().all(|c| allowed(&root, *c, &none)));
     let just = GrantSpec::tools(vec!["ls".into()]);
     assert!(allowed(&just, Command::PromptSend, &none) && allowed(&just, Command::ToolUse, &tool("ls")));
+    assert!(allowed(&just, Command::SessionList, &none) && allowed(&just, Command::Observe, &none));
     assert!(!allowed(&just, Command::ToolUse, &tool("read")) && !allowed(&just, Command::NodeInfo, &none));
     let shell = GrantSpec::tools(vec!["bash".into()]);
     assert!(allowed(&shell, Command::ShellExec, &tool("bash")) && shell.allows_shell());
@@ -154,9 +160,12 @@ fn time_is_judged_for_every_link_and_at_every_use() {
     let expired_root = [link(1, 1, 2, "/", 10), link(2, 1, 3, "/", DAY)];
     assert_eq!(code(judge_at(later(11), 1, id(3), &chain(&expired_root))), RefusalCode::Expired);
     let held = judge(1, id(3), &chain(&expired_root)).unwrap();
-    assert!(held.authorize(later(5), Command::NodeInfo, &Args::default()).is_ok());
-    assert_eq!(code(held.authorize(later(11), Command::NodeInfo, &Args::default())), RefusalCode::Expired);
-    assert!(held.check_running(later(11)).is_err());
+    assert!(held.authorize(&at(later(5)), Command::NodeInfo, &Args::default()).is_ok());
+    assert_eq!(
+        code(held.authorize(&at(later(11)), Command::NodeInfo, &Args::default())),
+        RefusalCode::Expired
+    );
+    assert!(held.check_running(&at(later(11))).is_err());
     let early = Timestamp(NOW.0 - 61_000);
     assert_eq!(code(judge_at(early, 1, id(3), &chain(&expired_root))), RefusalCode::NotYetValid);
     let within_leeway = Timestamp(NOW.0 - 59_000);
@@ -173,7 +182,8 @@ fn nothing_lives_longer_than_400_days() {
 #[test]
 fn an_older_epoch_is_withdrawn() {
     let token = minted(&GrantSpec::root());
-    let judged = admit(NOW, id(1), id(2), later(1), &token, &mut VerifiedTokens::default());
+    let standing = Standing::offline(NOW, later(1));
+    let judged = admit(&standing, id(1), id(2), &token, &mut VerifiedTokens::default());
     assert_eq!(code(judged), RefusalCode::Revoked);
 }
 
@@ -185,9 +195,12 @@ fn delegating_onward_narrows_by_itself() {
     // The delegate claims everything for the next one: the reviewer's policy still holds.
     let widened = chain(&[root, link(2, 1, 3, "/", DAY)]);
     let held = judge(1, id(3), &widened).unwrap();
-    assert!(held.authorize(NOW, Command::ToolUse, &tool("read")).is_ok());
-    assert_eq!(code(held.authorize(NOW, Command::ToolUse, &tool("write"))), RefusalCode::Unauthorized);
-    assert_eq!(code(held.authorize(NOW, Command::AdminStop, &Args::default())), RefusalCode::Unauthorized);
+    assert!(held.authorize(&at(NOW), Command::ToolUse, &tool("read")).is_ok());
+    assert_eq!(code(held.authorize(&at(NOW), Command::ToolUse, &tool("write"))), RefusalCode::Unauthorized);
+    assert_eq!(
+        code(held.authorize(&at(NOW), Command::AdminStop, &Args::default())),
+        RefusalCode::Unauthorized
+    );
     assert_eq!(held.principal(), id(3));
     assert!(!held.is_owner());
 }
@@ -198,7 +211,7 @@ fn the_owner_is_the_node_key_itself_and_nobody_else() {
     let held = judge(1, id(40), &run).unwrap();
     assert!(held.is_owner());
     assert_eq!(held.principal(), id(1));
-    let grant = held.authorize(NOW, Command::AdminStop, &Args::default()).unwrap();
+    let grant = held.authorize(&at(NOW), Command::AdminStop, &Args::default()).unwrap();
     assert!(grant.owner && grant.expires.is_none());
     // A short grant of everything is not the owner, however short.
     let token =
@@ -216,11 +229,14 @@ fn a_run_of_a_granted_node_is_its_node_and_bounds_only_the_start() {
     assert_eq!(held.principal(), id(2));
     assert!(!held.is_owner());
     let after_run = later(700);
-    assert_eq!(code(held.authorize(after_run, Command::PromptSend, &Args::default())), RefusalCode::Expired);
-    assert!(held.authorize_running(after_run, Command::ToolUse, &tool("read")).is_ok());
-    assert!(held.authorize_running(after_run, Command::ToolUse, &tool("write")).is_err());
     assert_eq!(
-        code(held.authorize_running(later(DAY + 1), Command::ToolUse, &tool("read"))),
+        code(held.authorize(&at(after_run), Command::PromptSend, &Args::default())),
+        RefusalCode::Expired
+    );
+    assert!(held.authorize_running(&at(after_run), Command::ToolUse, &tool("read")).is_ok());
+    assert!(held.authorize_running(&at(after_run), Command::ToolUse, &tool("write")).is_err());
+    assert_eq!(
+        code(held.authorize_running(&at(later(DAY + 1)), Command::ToolUse, &tool("read"))),
         RefusalCode::Expired
     );
 }
@@ -228,20 +244,20 @@ fn a_run_of_a_granted_node_is_its_node_and_bounds_only_the_start() {
 #[test]
 fn segments_not_letters_make_a_prefix() {
     let held = judge(1, id(2), &chain(&[link(1, 1, 2, "/clankers/file", DAY)])).unwrap();
-    assert!(held.authorize(NOW, Command::FileRead, &Args::default()).is_ok());
+    assert!(held.authorize(&at(NOW), Command::FileRead, &Args::default()).is_ok());
     let odd = judge(1, id(2), &chain(&[link(1, 1, 2, "/clankers/fil", DAY)])).unwrap();
-    assert!(odd.authorize(NOW, Command::FileRead, &Args::default()).is_err());
+    assert!(odd.authorize(&at(NOW), Command::FileRead, &Args::default()).is_err());
 }
 
 #[test]
 fn an_argument_that_is_not_there_denies() {
     let policy = Policy::build([Policy::eq(".path", "src")], Profile::Strict).unwrap();
     let held = judge(1, id(2), &chain(&[link_with(1, 1, 2, "/", DAY, policy)])).unwrap();
-    assert!(held.authorize(NOW, Command::FileRead, &Args::default()).is_err());
+    assert!(held.authorize(&at(NOW), Command::FileRead, &Args::default()).is_err());
     let args = Args { path: Some("src".into()), ..Args::default() };
-    assert!(held.authorize(NOW, Command::FileRead, &args).is_ok());
+    assert!(held.authorize(&at(NOW), Command::FileRead, &args).is_ok());
     let args = Args { path: Some("src2".into()), ..Args::default() };
-    assert!(held.authorize(NOW, Command::FileRead, &args).is_err());
+    assert!(held.authorize(&at(NOW), Command::FileRead, &args).is_err());
 }
 
 #[test]
@@ -261,9 +277,9 @@ fn words_say_what_the_check_does() {
 fn a_remembered_signature_remembers_nothing_else() {
     let mut verified = VerifiedTokens::default();
     let token = minted(&GrantSpec::reviewer());
-    assert!(admit(NOW, id(1), id(2), Timestamp(0), &token, &mut verified).is_ok());
-    assert!(admit(later(2 * DAY), id(1), id(2), Timestamp(0), &token, &mut verified).is_err());
-    assert!(admit(NOW, id(1), id(3), Timestamp(0), &token, &mut verified).is_err());
+    assert!(admit(&at(NOW), id(1), id(2), &token, &mut verified).is_ok());
+    assert!(admit(&at(later(2 * DAY)), id(1), id(2), &token, &mut verified).is_err());
+    assert!(admit(&at(NOW), id(1), id(3), &token, &mut verified).is_err());
 }
 
 #[test]

@@ -1,13 +1,26 @@
 //! The words of the command line: names, flags and their help. Others script against them.
 
+mod attach;
+mod audit;
+mod prompt;
+mod session;
+mod token;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clankers_protocol::PromptId;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::{
+    attach::{AttachArgs, WaitArgs},
+    audit::AuditArgs,
+    prompt::{Mode, PromptArgs},
+    session::{AuthCommand, Format, SessionCommand, TrustArgs},
+    token::{CreateArgs, DelegateArgs, RevokeArgs, TokenCommand, WhyArgs},
+};
 
 /// Coding agents on all your machines, and your teammates', without a vendor's cloud.
 #[derive(Debug, Parser)]
-#[command(name = "clankers", version, arg_required_else_help = true)]
+#[command(name = "clankers", version)]
 #[command(after_help = "Exit codes: 0 ok, 1 agent, tool or model failed, 2 usage, 3 credentials, 4 denied, \
     5 budget or limit, 6 peer unreachable, 7 not found, 8 this machine, 124 timeout, 130 interrupted")]
 pub(crate) struct Cli {
@@ -30,45 +43,6 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 }
 
-/// What goes with any prompt.
-#[derive(Debug, Default, Args)]
-pub(crate) struct PromptArgs {
-    /// Go on in this session: an id, a unique prefix, or 'last'
-    #[arg(long, value_name = "ID|last", conflicts_with = "new")]
-    pub(crate) session: Option<String>,
-    /// Make a new session (what happens without --session)
-    #[arg(long)]
-    pub(crate) new: bool,
-    /// Model to use, as provider/name
-    #[arg(long, value_name = "MODEL")]
-    pub(crate) model: Option<String>,
-    /// Print text for people, or JSON lines for programs
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) mode: Mode,
-    /// Cancel after this long, such as 90s or 10m
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    pub(crate) timeout: Option<Duration>,
-    /// The prompt's id: the same id never runs twice
-    #[arg(long, value_name = "ID")]
-    pub(crate) prompt_id: Option<PromptId>,
-    /// Only these tools may be used
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub(crate) tools: Option<Vec<String>>,
-    /// At most this many calls of the model
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_turns: Option<u32>,
-}
-
-/// How a prompt's events are printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mode {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show the main job: two real nodes, a token, a remote prompt; leaves nothing behind
@@ -79,14 +53,27 @@ pub(crate) enum Command {
     /// Other nodes, and this one as they see it
     #[command(subcommand)]
     Rpc(RpcCommand),
+    /// Watch a session and type into it, from anywhere; it goes on when you leave
+    Attach(AttachArgs),
+    /// Wait until nothing runs in a session any more; ends as the last prompt there did
+    Wait(WaitArgs),
     /// Sessions of this machine's node, newest first
     Ps(PsArgs),
     /// Sessions on disk
     #[command(subcommand)]
     Session(SessionCommand),
+    /// Models that can be used here, what they cost, and why the others cannot
+    Models,
+    /// Keys of model providers
+    #[command(subcommand)]
+    Auth(AuthCommand),
+    /// Use the skills and agents of a project: whoever wrote them then speaks to your model
+    Trust(TrustArgs),
     /// Who may do what: tokens issued and held
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Who asked this machine's node for what, and what it answered
+    Audit(AuditArgs),
 }
 
 #[derive(Debug, Args)]
@@ -170,7 +157,7 @@ pub(crate) enum RpcCommand {
         /// The prompt; '-' reads it from standard input. '/grep TODO src' runs a tool without a model
         text: String,
         #[command(flatten)]
-        prompting: PromptArgs,
+        prompting: Box<PromptArgs>,
     },
     /// Whom this node knows
     #[command(subcommand)]
@@ -214,53 +201,6 @@ pub(crate) struct PsArgs {
     /// Those of another node: an id, a unique prefix, a label, or a ticket
     #[arg(long, value_name = "PEER")]
     pub(crate) remote: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum SessionCommand {
-    /// List them, newest first
-    List {
-        /// Archived ones too
-        #[arg(short = 'a', long)]
-        all: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenCommand {
-    /// Let a peer do something on this node; prints the token to hand over
-    #[command(group(clap::ArgGroup::new("preset").args(["read_only", "reviewer", "operator", "root"])))]
-    Create {
-        /// For whom: a node id, a unique prefix, a label, or a ticket
-        #[arg(long = "for", value_name = "PEER")]
-        audience: String,
-        /// See the node's state and the holder's own sessions; not prompt
-        #[arg(long)]
-        read_only: bool,
-        /// Read-only, and prompt with the tools read, grep, find, ls
-        #[arg(long)]
-        reviewer: bool,
-        /// Prompt and drive with all tools but the shell
-        #[arg(long)]
-        operator: bool,
-        /// Everything
-        #[arg(long)]
-        root: bool,
-        /// Prompt with just these tools
-        #[arg(long, value_name = "A,B", value_delimiter = ',')]
-        tools: Option<Vec<String>>,
-        /// How long it lasts, such as 90m, 24h or 30days
-        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = duration)]
-        expire: Duration,
-    },
-    /// Keep a token that another node's owner made for this node
-    Import {
-        /// A file, or '-' for standard input
-        #[arg(value_name = "FILE|-")]
-        file: PathBuf,
-    },
-    /// Tokens issued and held
-    List,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

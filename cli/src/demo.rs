@@ -1,6 +1,6 @@
 //! The demo: the main job, with the commands that a person would type and what they really print.
 //!
-//! Two machines are played by two homes in temporary directories, on the loopback interface. Every line after
+//! Three machines are played by three homes in temporary directories, on the loopback interface. Every line after
 //! a prompt is a process that was spawned; a step that does not do what it says fails the demo.
 
 mod machine;
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: DemoArgs) -> Outcome {
     done?;
     let took = begun.elapsed().as_secs_f64();
     let left = match kept {
-        Some(kept) => format!("The two homes are kept in {}.", kept.display()),
+        Some(kept) => format!("The three homes are kept in {}.", kept.display()),
         None => "Nothing is left running or behind.".to_owned(),
     };
     Ok(output::lines(["", format!("✓ The demo ran in {took:.1} s. {left}").as_str()])?)

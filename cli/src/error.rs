@@ -18,7 +18,7 @@ pub(crate) struct CliError {
     pub(crate) message: String,
     /// What to do next, each one line.
     pub(crate) hints: Vec<String>,
-    /// There is nobody to tell.
+    /// There is nobody to tell, or nothing that was not said.
     pub(crate) silent: bool,
 }
 
@@ -35,6 +35,11 @@ impl CliError {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// The answer is no, and the output has said so: only the exit code is left to give.
+    pub(crate) fn said(kind: ExitKind) -> Self {
+        Self { silent: true, ..Self::new(kind, String::new()) }
     }
 
     /// The machine that runs the command is to blame.

@@ -7,6 +7,7 @@ use clankers_node::{
     Hall, SOFTWARE,
     daemon::{hall_config, relay_named},
     mesh::{Bind, Connection, MDNS_PORT, Mdns, Mesh, MeshConfig, PeerAddress},
+    models::{OpenAiSettings, Secret},
     settings::Settings,
     store::{self, Home, RunInfo, identity},
 };
@@ -71,7 +72,7 @@ impl Machine {
     pub(crate) async fn node_or_hall(&self) -> Result<Local, CliError> {
         match self.running()? {
             Some(info) => self.reach(&info).await,
-            None => self.in_process().await,
+            None => self.in_process(None).await,
         }
     }
 
@@ -98,13 +99,26 @@ impl Machine {
         Ok(Local { client, mesh: Some(mesh), hall: None })
     }
 
-    async fn in_process(&self) -> Result<Local, CliError> {
+    /// The hall in this process, whether a node runs or not; with the OpenAI-compatible server at `api_base`.
+    pub(crate) async fn in_process(&self, api_base: Option<&str>) -> Result<Local, CliError> {
         let settings = Settings::load(&self.home.settings()).map_err(CliError::settings)?;
         let mut config =
             hall_config(self.home.clone(), self.seed.clone(), settings).map_err(CliError::machine)?;
         // Whoever runs this may read this machine's files anyway.
         config.models.scripted_paths = true;
-        let hall = Hall::open(config).map_err(CliError::machine)?;
+        if let Some(base) = api_base {
+            let openai = config.models.openai.take().unwrap_or_default();
+            // The key that is kept is for the server of the settings; the variable's is of whoever runs this.
+            let api_key = std::env::var("OPENAI_API_KEY").ok().and_then(|key| Secret::new(key.trim()));
+            config.models.openai = Some(OpenAiSettings { api_base: base.to_owned(), api_key, ..openai });
+            config.models.anthropic = None;
+            config.models.default = None;
+        }
+        let hall = Hall::open(config).map_err(|error| match api_base {
+            // What stands in the command is the command's fault.
+            Some(_) => CliError::usage(error),
+            None => CliError::machine(error),
+        })?;
         let (ours, halls) = Connection::memory_pair(self.run.id(), self.run.node());
         hall.serve(halls);
         let client = self.greet(ours, self.run.node(), &[]).await?;
@@ -186,6 +200,11 @@ pub(crate) fn no_node(home: &Home) -> CliError {
 }
 
 impl Local {
+    /// Whether it is the hall in this process, which keeps others of this home waiting while it is open.
+    pub(crate) fn in_process(&self) -> bool {
+        self.hall.is_some()
+    }
+
     /// Says goodbye, and lets a hall in this process write what it has.
     pub(crate) async fn close(self) {
         self.client.close();

@@ -15,6 +15,7 @@ mod log;
 mod output;
 mod remote;
 mod signals;
+mod when;
 
 use std::process::ExitCode;
 
@@ -34,19 +35,26 @@ fn main() -> ExitCode {
     if cli.json {
         // For a prompt, answers as JSON are its events.
         cli.prompting.mode = Mode::Json;
+        if let Some(Command::Attach(attach)) = &mut cli.command {
+            attach.mode = Mode::Json;
+        }
         if let Some(Command::Rpc(RpcCommand::Prompt { prompting, .. })) = &mut cli.command {
             prompting.mode = Mode::Json;
         }
     }
     let prompting = match &cli.command {
-        Some(Command::Rpc(RpcCommand::Prompt { prompting, .. })) => Some(prompting),
+        Some(Command::Rpc(RpcCommand::Prompt { prompting, .. })) => Some(&**prompting),
         None => Some(&cli.prompting),
         _ => None,
     };
-    let json = cli.json || prompting.is_some_and(|p| p.mode == Mode::Json);
+    let attaching = match &cli.command {
+        Some(Command::Attach(attach)) => Some(attach.mode),
+        _ => None,
+    };
+    let json = cli.json || prompting.map(|p| p.mode).or(attaching) == Some(Mode::Json);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader of our output is gone: there is nobody to tell.
+        // The reader of our output is gone, or has read the answer there.
         Err(error) if error.silent => ExitCode::from(exit(&error)),
         Err(error) => {
             error.print(json);
@@ -62,6 +70,15 @@ fn exit(error: &CliError) -> u8 {
 /// What clap has to say; with `--json` among the words, as JSON.
 fn usage(error: &clap::Error) -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
+    if words.iter().any(|word| word == "set-key") && error.kind() == clap::error::ErrorKind::UnknownArgument {
+        // What it does not know may be the key: it is not said again.
+        let refused =
+            CliError::usage("'auth set-key PROVIDER' takes nothing else: the key comes on standard input")
+                .hint("for example: clankers auth set-key openai < key.txt")
+                .hint("a key that stood in a command is in the shell's history now: make a new one");
+        refused.print(words.iter().any(|word| word == "--json"));
+        return ExitCode::from(2);
+    }
     let mode_json = words.windows(2).any(|pair| pair == ["--mode", "json"]);
     let asked_json = mode_json || words.iter().any(|word| word == "--json" || word == "--mode=json");
     if error.use_stderr() && asked_json {
@@ -93,6 +110,13 @@ fn run(cli: Cli) -> Outcome {
     done
 }
 
+/// Whether a prompt is really the next option: `-p --json`.
+fn is_option(text: &str) -> bool {
+    let Some(name) = text.strip_prefix("--") else { return false };
+    matches!(name, "help" | "version")
+        || <Cli as clap::CommandFactory>::command().get_arguments().any(|arg| arg.get_long() == Some(name))
+}
+
 async fn dispatch(cli: Cli) -> Outcome {
     if cli.command.is_some() && cli.prompt.is_some() {
         return Err(CliError::usage("give a command, or a prompt with -p, not both"));
@@ -105,11 +129,25 @@ async fn dispatch(cli: Cli) -> Outcome {
             commands::daemon::foreground(home()?, network, cli.json).await
         }
         Some(Command::Rpc(command)) => commands::rpc::run(home()?, command, cli.json).await,
+        Some(Command::Attach(args)) => Box::pin(commands::attach::run(home()?, args)).await,
+        Some(Command::Wait(args)) => commands::wait::run(home()?, args, cli.json).await,
         Some(Command::Ps(args)) => commands::ps::run(home()?, args, cli.json).await,
-        Some(Command::Session(command)) => commands::ps::session(home()?, command, cli.json).await,
-        Some(Command::Token(command)) => commands::token::run(home()?, command, cli.json).await,
+        Some(Command::Session(command)) => commands::session::run(home()?, command, cli.json).await,
+        Some(Command::Token(command)) => Box::pin(commands::token::run(home()?, command, cli.json)).await,
+        Some(Command::Audit(args)) => commands::audit::run(home()?, args, cli.json).await,
+        Some(Command::Models) => commands::models::run(&home()?, cli.json).await,
+        Some(Command::Auth(command)) => commands::auth::run(&home()?, command, cli.json),
+        Some(Command::Trust(args)) => commands::trust::run(&home()?, args, cli.json),
         None => match cli.prompt {
+            Some(text) if is_option(&text) => {
+                Err(CliError::usage(format!("-p needs a prompt before {text}"))
+                    .hint("say what to do, in quotes"))
+            }
             Some(text) => commands::prompt::here(home()?, &text, &cli.prompting).await,
+            None if cli.prompting.stdin => commands::prompt::here(home()?, "-", &cli.prompting).await,
+            None if !cli.json && commands::attach::at_a_terminal() => {
+                Box::pin(commands::attach::bare(home()?)).await
+            }
             None => {
                 Err(CliError::usage("nothing to do: give a command, or a prompt with -p").hint("see --help"))
             }

@@ -1,7 +1,11 @@
 //! Another node: who is meant, how it is reached, what may be done there.
 
+mod again;
+mod errands;
+
 use std::{
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,6 +18,8 @@ use clankers_protocol::{
     request::peers::{PeerRecord, PeerResolve, PeerResolved},
 };
 
+pub(crate) use self::again::Again;
+use self::errands::{Agenda, Errands};
 use crate::{
     error::CliError,
     local::{Local, Machine, part},
@@ -34,15 +40,19 @@ pub(crate) struct Peer {
     pub(crate) subject: NodeId,
     pub(crate) held: Vec<Vec<u8>>,
     local: Option<Local>,
-    mesh: Option<Mesh>,
+    /// Shared with those who reach the same node again.
+    mesh: Option<Arc<Mesh>>,
+    /// Where it was dialed, unless it is this machine's own.
+    address: Option<PeerAddress>,
+    errands: Option<Errands>,
 }
 
 /// Whom a PEER argument means.
 enum Target {
     /// This machine's own node.
     Own,
-    /// Another one, with what is known of it.
-    Other(Box<PeerResolved>),
+    /// Another one, with what is known of it, and this machine's node, which has more to say.
+    Other(Box<PeerResolved>, Box<Local>),
 }
 
 impl Peer {
@@ -67,33 +77,84 @@ impl Peer {
                         .hint("look at it with 'clankers daemon logs'"))
                 })?;
                 let (client, subject) = (local.client.clone(), machine.run.node());
-                Ok(Self { client, subject, held: Vec::new(), local: Some(local), mesh: None })
+                let (held, local) = (Vec::new(), Some(local));
+                Ok(Self { client, subject, held, local, mesh: None, address: None, errands: None })
             }
-            Target::Other(known) => {
-                let mesh = machine.dialer(known.peer.addrs.is_empty()).await?;
-                match dial(machine, &mesh, &known, left().max(LAST_TRY)).await {
-                    Ok(client) => {
-                        let (subject, held) = (known.peer.id, known.chains);
-                        Ok(Self { client, subject, held, local: None, mesh: Some(mesh) })
-                    }
-                    Err(error) => {
-                        part(&mesh).await;
-                        Err(error)
-                    }
+            Target::Other(known, local) => Self::other(machine, *known, *local, left().max(LAST_TRY)).await,
+        }
+    }
+
+    /// Reaches another node; what this machine's node has to settle with it is settled beside the command.
+    async fn other(
+        machine: &Machine,
+        known: PeerResolved,
+        local: Local,
+        limit: Duration,
+    ) -> Result<Self, CliError> {
+        let subject = known.peer.id;
+        let agenda = Agenda::new(&local.client, subject, &known.chains).await;
+        // A hall in this process keeps other commands of this home waiting: not until the peer is reached.
+        let (stays, leaves) =
+            if agenda.is_empty() || local.in_process() { (None, Some(local)) } else { (Some(local), None) };
+        let mesh = match machine.dialer(known.peer.addrs.is_empty()).await {
+            Ok(mesh) => mesh,
+            Err(error) => {
+                tokio::join!(leave(stays), leave(leaves));
+                return Err(error);
+            }
+        };
+        let address = address_of(&known.peer);
+        let dial = dial(machine, &mesh, &address, &known.chains, limit);
+        let client = match tokio::join!(dial, leave(leaves)) {
+            (Ok(client), ()) => client,
+            (Err(error), ()) => {
+                tokio::join!(leave(stays), part(&mesh));
+                return Err(error);
+            }
+        };
+        let local = match stays {
+            None if !agenda.is_empty() => machine.node_or_hall().await.ok(),
+            local => local,
+        };
+        let mut held = known.chains;
+        let needed = agenda.is_needed(&held);
+        let mut errands = Errands::begin(local, client.clone(), machine.run.node(), agenda);
+        if needed {
+            let renewed = errands.done().await;
+            if !renewed.is_empty() {
+                held = renewed;
+                if let Err(error) = machine.renew(&client, subject, &held).await {
+                    tracing::debug!(error = error.message, "a renewed grant was not shown");
                 }
             }
         }
+        let (mesh, address, errands) = (Some(Arc::new(mesh)), Some(address), Some(errands));
+        Ok(Self { client, subject, held, local: None, mesh, address, errands })
     }
 
     /// Says goodbye.
     pub(crate) async fn close(self) {
+        if let Some(mut errands) = self.errands {
+            errands.done().await;
+        }
         self.client.close();
-        if let Some(local) = self.local {
-            local.close().await;
-        }
+        leave(self.local).await;
         if let Some(mesh) = self.mesh {
-            part(&mesh).await;
+            part_last(mesh).await;
         }
+    }
+}
+
+/// Closes an endpoint if nobody else has it.
+async fn part_last(mesh: Arc<Mesh>) {
+    if let Some(mesh) = Arc::into_inner(mesh) {
+        part(&mesh).await;
+    }
+}
+
+async fn leave(local: Option<Local>) {
+    if let Some(local) = local {
+        local.close().await;
     }
 }
 
@@ -119,16 +180,21 @@ async fn target(machine: &Machine, peer: &str, limit: Duration) -> Result<Target
     };
     let local = machine.node_or_hall().await?;
     let request = PeerResolve { leaf: None, peer: name, wait_ms, ext: Ext::default() };
-    let resolved: Result<PeerResolved, _> = local.client.ask(&request).await;
-    local.close().await;
-    let mut resolved = resolved?;
+    let mut resolved: PeerResolved = match local.client.ask(&request).await {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            local.close().await;
+            return Err(error.into());
+        }
+    };
     if resolved.peer.id == own {
+        local.close().await;
         return Ok(Target::Own);
     }
     if let Some(ticket) = ticket {
         add_ticket(&mut resolved.peer, ticket);
     }
-    Ok(Target::Other(Box::new(resolved)))
+    Ok(Target::Other(Box::new(resolved), Box::new(local)))
 }
 
 /// A ticket's addresses come first: it was made for this.
@@ -139,14 +205,18 @@ fn add_ticket(peer: &mut PeerRecord, ticket: PeerAddress) {
     peer.relay = ticket.relay.or(peer.relay.take());
 }
 
+fn address_of(peer: &PeerRecord) -> PeerAddress {
+    let addrs: Vec<SocketAddr> = peer.addrs.iter().filter_map(|addr| addr.parse().ok()).collect();
+    PeerAddress { id: peer.id, addrs, relay: peer.relay.clone() }
+}
+
 async fn dial(
     machine: &Machine,
     mesh: &Mesh,
-    known: &PeerResolved,
+    address: &PeerAddress,
+    chains: &[Vec<u8>],
     limit: Duration,
 ) -> Result<Client, CliError> {
-    let addrs: Vec<SocketAddr> = known.peer.addrs.iter().filter_map(|addr| addr.parse().ok()).collect();
-    let address = PeerAddress { id: known.peer.id, addrs, relay: known.peer.relay.clone() };
-    let connection = mesh.dial(&address, ALPN, limit).await.map_err(clankers_client::ClientError::from)?;
-    machine.greet(connection, known.peer.id, &known.chains).await
+    let connection = mesh.dial(address, ALPN, limit).await.map_err(clankers_client::ClientError::from)?;
+    machine.greet(connection, address.id, chains).await
 }

@@ -8,11 +8,11 @@ use std::{
 };
 
 use clankers_mesh::{Bind, MDNS_PORT, Mdns, Mesh, MeshConfig, MeshError, Relay};
-use clankers_models::ModelSettings;
+use clankers_models::{ModelError, ModelInfo, ModelSettings, Registry, Secret};
 use clankers_protocol::ALPN;
 use clankers_store::{
-    DiskError, Home, IdentityError, LockError, NodeLock, RunInfo, StoreError, identity, remember_port,
-    remembered_port,
+    Credentials, DiskError, Home, IdentityError, LockError, NodeLock, RunInfo, StoreError, identity,
+    remember_port, remembered_port,
 };
 use zeroize::Zeroizing;
 
@@ -146,6 +146,11 @@ impl Daemon {
         if let Err(error) = models.resolve(&models.default_name()) {
             warnings.push(format!("the default model cannot answer: {error}"));
         }
+        if let Some(why) = self.hall.context.authority.trouble() {
+            warnings.push(format!(
+                "peers are refused: the records of revoked tokens are lost ({why}); 'clankers token revoke --all' begins anew"
+            ));
+        }
         if self.hall.workspace.is_none() {
             let words =
                 "peers are offered no workspace: start the node in a project's directory, or set 'workspace'";
@@ -215,27 +220,58 @@ pub fn hall_config(
     let user_home = std::env::var_os("HOME").map(PathBuf::from);
     let workspace =
         workspace::offered(settings.workspace.as_deref(), &started_in, user_home.as_deref(), home.root());
-    let models = model_settings(&settings);
+    let models = model_settings(&home, &settings);
     Ok(HallConfig { home, seed, settings, models, workspace })
 }
 
-/// The environment's models, with what the settings say on top.
+/// Every model of a home, why the rest cannot be used, and the name of the default one. Asks servers on this machine.
+///
+/// # Errors
+/// [`ModelError`] when the settings make no sense.
+pub async fn models(home: &Home, settings: &Settings) -> Result<(Vec<ModelInfo>, String), ModelError> {
+    let registry = Registry::new(model_settings(home, settings), crate::hall::parse_words)?;
+    let (list, default) = tokio::join!(registry.survey(), registry.default_name_asking());
+    let default = registry.resolve(&default).map_or(default, |model| model.full_name().to_owned());
+    Ok((list, default))
+}
+
+/// The environment's models, with what the settings say on top, and the keys that the home keeps for those that have
+/// none. Blocks on the disk.
 #[must_use]
-pub fn model_settings(settings: &Settings) -> ModelSettings {
+pub fn model_settings(home: &Home, settings: &Settings) -> ModelSettings {
     let mut models = ModelSettings::from_env();
-    if let Some(set) = &settings.models.openai {
-        let mut openai = models.openai.take().unwrap_or_default();
-        if let Some(base) = &set.api_base {
-            openai.api_base.clone_from(base);
-        }
+    let set = &settings.models;
+    if let Some(set) = &set.openai {
+        let openai = models.openai.get_or_insert_default();
+        openai.api_base = set.api_base.clone().unwrap_or_else(|| std::mem::take(&mut openai.api_base));
         openai.models.clone_from(&set.models);
-        models.openai = Some(openai);
+        openai.free = set.free;
+        openai.max_output = set.max_output;
+    }
+    if let Some(set) = &set.anthropic {
+        let anthropic = models.anthropic.get_or_insert_default();
+        anthropic.api_base = set.api_base.clone().unwrap_or_else(|| std::mem::take(&mut anthropic.api_base));
+        anthropic.models.clone_from(&set.models);
+        anthropic.max_output = set.max_output;
+    }
+    if let Some(set) = &set.local {
+        let local = &mut models.local;
+        local.ollama = set.ollama.clone().unwrap_or_else(|| std::mem::take(&mut local.ollama));
+        local.lmstudio = set.lmstudio.clone().unwrap_or_else(|| std::mem::take(&mut local.lmstudio));
     }
     if let Some(scripted) = &settings.models.scripted {
         models.scripted = Some(scripted.path.clone());
     }
     models.default =
         std::env::var("CLANKERS_MODEL").ok().filter(|m| !m.is_empty()).or(settings.model.clone());
+    let credentials = Credentials::of(home);
+    models.fill_keys(&|provider: &str| match credentials.get(provider) {
+        Ok(key) => key.and_then(|key| Secret::new(key.expose())),
+        Err(error) => {
+            tracing::warn!(%error, "the kept keys cannot be read");
+            None
+        }
+    });
     models
 }
 

@@ -2,16 +2,23 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering};
 
-use clankers_auth::{Args, Command, Denial, Grant, Held, admit};
+use clankers_auth::{Args, Command, Denial, Grant, Held, revoke::Judged};
 use clankers_mesh::Connection;
 use clankers_protocol::{
     CidDigest, NodeId,
     hello::ChainVerdict,
     limits::CONNECTION_CHAINS,
     refusal::{Refusal, RefusalCode},
+    request::revocation::RevokedLink,
 };
 
-use crate::{clock, crowd::Place, denials::Counted, hall::Hall};
+use crate::{
+    authority::{Authority, audit},
+    clock,
+    crowd::Place,
+    denials::Counted,
+    hall::Hall,
+};
 
 /// What a connection has shown.
 #[derive(Debug, Default)]
@@ -68,10 +75,7 @@ impl Caller {
         if self.too_many_denials() {
             return ChainVerdict::Refused(RefusalCode::RateLimited.number());
         }
-        let now = clock::now();
-        let epoch = self.hall.settings.authority.epoch();
-        let judged = admit(now, self.hall.id, self.remote, epoch, chain, &mut self.hall.verified());
-        match judged {
+        match self.authority().admit(self.remote, chain) {
             Ok(held) => {
                 let mut shown = self.lock_shown();
                 let leaf = held.leaf();
@@ -88,6 +92,8 @@ impl Caller {
             }
             Err(denial) => {
                 tracing::info!(peer = %self.remote, %denial, "a chain was refused");
+                let about = audit::About { command: SHOWN, ..audit::About::default() };
+                self.authority().audit.note(self.remote, about, Some(&denial));
                 let code = denial.code().number();
                 self.lock_shown().refused = Some(denial);
                 self.count_denial();
@@ -111,6 +117,39 @@ impl Caller {
         self.lock_shown().held.iter().any(Held::is_owner)
     }
 
+    /// The chains that were shown, the last one first: all, or the one with this leaf.
+    pub(crate) fn held(&self, leaf: Option<CidDigest>) -> Vec<Held> {
+        let shown = self.lock_shown();
+        shown.held.iter().rev().filter(|held| leaf.is_none_or(|leaf| held.leaf() == leaf)).cloned().collect()
+    }
+
+    pub(crate) fn authority(&self) -> &Arc<Authority> {
+        &self.hall.context.authority
+    }
+
+    /// On whose authority this connection speaks, as far as it has shown.
+    pub(crate) fn principal(&self) -> NodeId {
+        self.lock_shown().held.last().map_or(self.remote, Held::principal)
+    }
+
+    /// Notes that links were revoked by this caller's hand.
+    pub(crate) fn note_token(&self, verb: &str, links: &[RevokedLink]) {
+        let cids: Vec<_> = links.iter().map(|link| serde_json::Value::from(link.cid.clone())).collect();
+        let args = serde_json::Map::from_iter([("tokens".to_owned(), cids.into())]);
+        let command = format!("token {verb}");
+        let about = audit::About { command: &command, args, ..audit::About::default() };
+        self.authority().audit.note(self.principal(), about, None);
+    }
+
+    /// Notes a revocation that somebody brought.
+    pub(crate) fn note_revoked(&self, judged: &Judged) {
+        let texts =
+            [("token", clankers_auth::words::cid_text(&judged.cid)), ("revoker", judged.revoker.to_string())];
+        let args = texts.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
+        let about = audit::About { command: "/ucan/revoke", args, ..audit::About::default() };
+        self.authority().audit.note(self.principal(), about, None);
+    }
+
     /// Asks for leave. Every request passes here, and nowhere else.
     pub(crate) fn authorize(
         &self,
@@ -118,7 +157,16 @@ impl Caller {
         command: Command,
         args: &Args,
     ) -> Result<Grant, Box<Refusal>> {
-        self.judge(leaf, command, args).map_err(|denial| self.refuse_denied(&denial, command, args))
+        match self.judge(leaf, command, args) {
+            Ok(grant) => {
+                self.note(Some(&grant.held), command, args, None);
+                Ok(grant)
+            }
+            Err((held, denial)) => {
+                self.note(held.as_ref(), command, args, Some(&denial));
+                Err(self.refuse_denied(&denial, command, args))
+            }
+        }
     }
 
     /// Asks for leave that only the owner has.
@@ -128,54 +176,71 @@ impl Caller {
         command: Command,
     ) -> Result<Grant, Box<Refusal>> {
         let args = Args::default();
-        match self.judge(leaf, command, &args) {
-            Ok(grant) if grant.owner => Ok(grant),
-            _ => Err(self.refuse_denied(&Denial::OwnerOnly, command, &args)),
+        let held = match self.judge(leaf, command, &args) {
+            Ok(grant) if grant.owner => return Ok(grant),
+            Ok(grant) => Some(grant.held),
+            Err((held, _)) => held,
+        };
+        self.note(held.as_ref(), command, &args, Some(&Denial::OwnerOnly));
+        Err(self.refuse_denied(&Denial::OwnerOnly, command, &args))
+    }
+
+    /// What the owner does every day is no decision; what others ask is.
+    pub(crate) fn note(&self, held: Option<&Held>, command: Command, args: &Args, denial: Option<&Denial>) {
+        if denial.is_some() || !held.is_some_and(Held::is_owner) {
+            self.authority().audit.note(self.remote, audit::about(held, command, args), denial);
         }
     }
 
-    fn judge(&self, leaf: Option<CidDigest>, command: Command, args: &Args) -> Result<Grant, Denial> {
-        let now = clock::now();
-        let shown = self.lock_shown();
-        let mut denial = shown.refused.clone().unwrap_or(Denial::NoProof);
-        let mut found = false;
-        for held in shown.held.iter().rev().filter(|held| leaf.is_none_or(|leaf| held.leaf() == leaf)) {
-            found = true;
-            match held.authorize(now, command, args) {
+    fn judge(
+        &self,
+        leaf: Option<CidDigest>,
+        command: Command,
+        args: &Args,
+    ) -> Result<Grant, (Option<Held>, Denial)> {
+        let candidates = self.held(leaf);
+        let mut why = None;
+        for held in candidates {
+            match self.authority().authorize(&held, command, args) {
                 Ok(grant) => return Ok(grant),
-                Err(why) => denial = why,
+                // What the chain that was shown last says is what its holder asks about.
+                Err(denial) => why = why.or(Some((Some(held), denial))),
             }
         }
-        Err(if leaf.is_some() && !found { Denial::UnknownLeaf } else { denial })
+        Err(why.unwrap_or_else(|| {
+            let denial = match leaf {
+                Some(_) => Denial::UnknownLeaf,
+                None => self.lock_shown().refused.clone().unwrap_or(Denial::NoProof),
+            };
+            (None, denial)
+        }))
     }
 
-    /// The leaf of the chain to prompt under when the prompter named none: of those that allow prompting, the one
-    /// that allows most of these tools; the one shown last when several do.
-    pub(crate) fn leaf_for_prompt(&self, tools: &[&str]) -> Option<CidDigest> {
-        let now = clock::now();
-        let shown = self.lock_shown();
-        let allows = |held: &Held, tool: &str| {
-            let shell = tool == clankers_auth::vocab::SHELL_TOOL;
-            let args = Args {
-                tool: Some(tool.to_owned()),
-                path: (!shell).then(|| ".".to_owned()),
-                argv0: shell.then(|| tool.to_owned()),
-                ..Args::default()
-            };
-            held.authorize(now, Command::for_tool(tool), &args).is_ok()
-        };
-        let prompting = shown
-            .held
-            .iter()
-            .filter(|held| held.authorize(now, Command::PromptSend, &Args::default()).is_ok());
-        prompting.max_by_key(|held| tools.iter().filter(|tool| allows(held, tool)).count()).map(Held::leaf)
+    /// The chains to prompt under when the prompter named none: the one that allows most of these tools first; the
+    /// one shown last when several do.
+    pub(crate) fn held_for_prompt(&self, tools: &[&str], args: &Args) -> Vec<Held> {
+        let mut candidates = self.held(None);
+        let authority = self.authority();
+        candidates.sort_by_cached_key(|held| {
+            let offers = |tool: &&&str| authority.standing(|standing| held.offers_tool(standing, tool, args));
+            std::cmp::Reverse(tools.iter().filter(offers).count())
+        });
+        candidates
+    }
+
+    /// Waits until the authority of a chain ends, and refuses what still runs under it.
+    pub(crate) async fn ended(&self, held: &Held, command: Command) -> Box<Refusal> {
+        let denial = self.authority().ended(held).await;
+        self.note(Some(held), command, &Args::default(), Some(&denial));
+        self.refuse_denied(&denial, command, &Args::default())
     }
 
     /// Who is counted when this caller is refused: the principal once one is known, else its key and where it
     /// comes from.
     fn counted(&self) -> Vec<Counted> {
-        match self.lock_shown().held.last().map(Held::principal) {
-            Some(principal) => vec![Counted::Peer(principal)],
+        // Fresh principals below a grant are free to make; the node's own grants are not.
+        match self.lock_shown().held.last().map(Held::grantee) {
+            Some(grantee) => vec![Counted::Peer(grantee)],
             None => self.source.into_iter().chain([Counted::Peer(self.remote)]).collect(),
         }
     }
@@ -190,18 +255,26 @@ impl Caller {
         counted.into_iter().any(|who| !denials.allows(now, who))
     }
 
-    fn count_denial(&self) {
+    pub(crate) fn count_denial(&self) {
         let (now, counted) = (clock::now(), self.counted());
         let mut denials = self.hall.denials.lock().unwrap_or_else(PoisonError::into_inner);
         counted.into_iter().for_each(|who| denials.denied(now, who));
     }
 
-    fn refuse_denied(&self, denial: &Denial, command: Command, args: &Args) -> Box<Refusal> {
+    /// Refuses what the check denied: the caller hears one code and what follows from its own request.
+    pub(crate) fn refuse_denied(&self, denial: &Denial, command: Command, args: &Args) -> Box<Refusal> {
         self.count_denial();
         let code = denial.code();
         tracing::info!(peer = %self.remote, command = command.path(), ?args, %denial, "refused");
         let message = match denial {
             Denial::OwnerOnly => format!("only the node's owner may {}", command.words()),
+            Denial::ShellUnderPathScope => {
+                "a token for some paths never runs a shell: a shell reaches all".into()
+            }
+            Denial::Depth => "this token was passed on more often than it may be".into(),
+            Denial::Budget(_) | Denial::Rate(_) => {
+                format!("not allowed to {} now: {denial}", command.words())
+            }
             _ if code == RefusalCode::Unauthorized => {
                 format!("not allowed to {} (needs {})", command.words(), command.path())
             }
@@ -209,7 +282,7 @@ impl Caller {
         };
         let refusal = self.refuse(code, &message);
         let owner_runs = |flags: &str| {
-            format!("the node's owner can allow it: clankers token create --for {} {flags}", self.remote)
+            format!("the node's owner can allow it: clankers token create --for {} {flags}", self.principal())
         };
         Box::new(match (code, grant_flags(command, args)) {
             (RefusalCode::WrongAudience, _) => {
@@ -218,6 +291,8 @@ impl Caller {
             (RefusalCode::NotYetValid, _) => {
                 refusal.hint("compare the clocks of the two machines: they differ by more than a minute")
             }
+            (RefusalCode::RateLimited, _) => refusal.hint("wait a minute"),
+            (RefusalCode::NodeTrouble, _) => refusal.hint("its owner finds the reason in the node's log"),
             (_, Some(flags)) if !matches!(denial, Denial::OwnerOnly) => refusal.hint(&owner_runs(&flags)),
             _ => refusal,
         })
@@ -235,19 +310,33 @@ fn lower(sentence: &str) -> String {
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// The flags of the smallest grant that would do.
+/// The flags of the smallest grant that would do. A session is named: other people's are reached by name alone.
 fn grant_flags(command: Command, args: &Args) -> Option<String> {
     let flags = match command {
         Command::NodeInfo
         | Command::SessionList
         | Command::Observe
         | Command::FileList
-        | Command::FileRead => "--read-only",
-        Command::PromptSend | Command::PromptCancel => "--reviewer",
-        Command::ToolUse => return args.tool.as_ref().map(|tool| format!("--tools {tool}")),
-        Command::ShellExec => "--tools bash",
-        Command::AdminGrant | Command::AdminRevoke | Command::AdminConfig | Command::AdminStop => "--root",
-        _ => "--operator",
+        | Command::FileRead => "--read-only".to_owned(),
+        Command::PromptSend | Command::PromptCancel => "--reviewer".to_owned(),
+        Command::ToolUse => format!("--tools {}", args.tool.as_ref()?),
+        Command::ShellExec => "--tools bash".to_owned(),
+        Command::AdminGrant | Command::AdminRevoke | Command::AdminConfig | Command::AdminStop => {
+            "--root".to_owned()
+        }
+        _ => "--operator".to_owned(),
     };
-    Some(flags.to_owned())
+    let path = args.path.as_ref().filter(|path| *path != "." && plain(path));
+    Some(match path {
+        Some(path) => format!("{flags} --path {path}"),
+        None => flags,
+    })
 }
+
+/// Whether a path can stand in a command line as it is.
+fn plain(path: &str) -> bool {
+    path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))
+}
+
+/// What the audit log calls the showing of a chain.
+const SHOWN: &str = "hello";

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clankers_auth::VerifiedTokens;
 use clankers_mesh::{Connection, Mesh, Path};
 use clankers_models::{ModelError, ModelSettings, Registry};
 use clankers_protocol::NodeId;
@@ -19,11 +18,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use zeroize::Zeroizing;
 
 use crate::{
+    authority::Authority,
     clock, connection,
     context::Context,
     crowd::Crowd,
     denials::DenialLimiter,
-    limits::{CONNECTIONS, CONNECTIONS_PER_PEER, LOOPBACK_RESERVE, PROMPTS_PER_PEER, STORE_WAIT},
+    limits::{
+        CONNECTIONS, CONNECTIONS_PER_PEER, LOOPBACK_RESERVE, PROMPTS_PER_PEER, STORE_WAIT, VIEWERS_PER_PEER,
+    },
     sessions::Sessions,
     settings::Settings,
 };
@@ -69,12 +71,13 @@ pub struct Hall {
     pub(crate) crowd: Crowd,
     /// Prompts that run or wait, by peer.
     pub(crate) busy: Crowd,
+    /// Attachments, by peer.
+    pub(crate) viewers: Crowd,
     /// The way to the network; none when the hall serves one command in process.
     pub(crate) mesh: OnceLock<Arc<Mesh>>,
     /// Cancelled when somebody who may asked the node to stop, with the time that turns are given.
     pub(crate) stop: CancellationToken,
     pub(crate) drain: Mutex<Duration>,
-    verified: Mutex<VerifiedTokens>,
     store: Mutex<Option<Arc<Store>>>,
     started: Instant,
     connections: TaskTracker,
@@ -101,7 +104,11 @@ impl Hall {
     /// [`HallError`] when the configuration makes no sense.
     pub fn open(config: HallConfig) -> Result<Arc<Self>, HallError> {
         let models = Registry::new(config.models, parse_words)?;
+        let id = clankers_auth::mint::id_of(&config.seed);
+        let epoch = config.settings.authority.epoch();
+        let authority = Authority::new(id, epoch, config.home.clone(), config.settings.audit.settings());
         let context = Arc::new(Context {
+            authority: Arc::new(authority),
             home: config.home,
             models,
             limits: config.settings.limits.clone(),
@@ -112,7 +119,7 @@ impl Hall {
         let mut boot = [0; 8];
         getrandom::fill(&mut boot)?;
         Ok(Arc::new(Self {
-            id: clankers_auth::mint::id_of(&config.seed),
+            id,
             seed: config.seed,
             settings: config.settings,
             workspace: config.workspace,
@@ -123,10 +130,10 @@ impl Hall {
             denials: Mutex::default(),
             crowd: Crowd::new(CONNECTIONS_PER_PEER),
             busy: Crowd::new(PROMPTS_PER_PEER),
+            viewers: Crowd::new(VIEWERS_PER_PEER),
             mesh: OnceLock::new(),
             stop: CancellationToken::new(),
             drain: Mutex::new(crate::limits::DRAIN),
-            verified: Mutex::default(),
             store: Mutex::new(None),
             started: Instant::now(),
             connections: TaskTracker::new(),
@@ -209,6 +216,8 @@ impl Hall {
         }
         self.connections.close();
         let _late = tokio::time::timeout(crate::limits::CLOSE, self.connections.wait()).await;
+        let authority = Arc::clone(&self.context.authority);
+        let _failed = tokio::task::spawn_blocking(move || authority.audit.flush(crate::limits::CLOSE)).await;
     }
 
     /// How long it has been open.
@@ -238,6 +247,7 @@ impl Hall {
         }
         let store = Arc::new(Store::open_with_deadline(&self.context.home, clock::now(), STORE_WAIT)?);
         *slot = Some(Arc::clone(&store));
+        self.context.authority.rest_on(Arc::clone(&store));
         Ok(store)
     }
 
@@ -259,19 +269,34 @@ impl Hall {
         }
     }
 
-    /// Which signatures were checked before.
-    pub(crate) fn verified(&self) -> MutexGuard<'_, VerifiedTokens> {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Gives the hall its way to the network; once.
     pub fn connect(&self, mesh: Arc<Mesh>) {
+        self.context.authority.open_to_peers();
         let _again = self.mesh.set(mesh);
     }
 }
 
 /// What the offline model understands: a tool's name and its words.
-fn parse_words(text: &str) -> Option<(String, String)> {
+pub(crate) fn parse_words(text: &str) -> Option<(String, String)> {
     let call = clankers_tools::ToolCall::from_plain_words(text)?;
+    // "write me a poem" is English: what changes something is asked for by its name, `/write ...`.
+    if !clankers_auth::vocab::READ_TOOLS.contains(&call.name()) {
+        return None;
+    }
     Some((call.name().to_owned(), call.arguments_json()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_words;
+
+    #[test]
+    fn plain_words_only_read() {
+        assert!(parse_words("grep TODO src").is_some());
+        assert!(parse_words("read README.md").is_some());
+        for english in ["write README.md in French please", "write me a haiku", "bash is what I use; explain"]
+        {
+            assert_eq!(parse_words(english), None, "{english}");
+        }
+    }
 }

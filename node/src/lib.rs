@@ -2,9 +2,10 @@
 //!
 //! A request's way through it, one file for each step: [`connection`] judges Hello and reads the request,
 //! [`service`] has one file for each family, each asks the [`door`], and what is to be done with a session is
-//! done by its one writer, the actor in [`session`]. [`daemon`] is a hall with a network and a store; a command
+//! done by its one writer, the actor in [`session`]. What every judgement rests on is in [`authority`]. [`daemon`] is a hall with a network and a store; a command
 //! line without a node opens the same [`Hall`] in its own process.
 
+mod authority;
 pub mod clock;
 mod connection;
 mod context;
@@ -20,10 +21,13 @@ mod service;
 mod session;
 mod sessions;
 pub mod settings;
+mod surroundings;
 mod system_prompt;
 mod trouble;
 pub mod workspace;
 
+/// Instructions, skills, agents and trust, for whoever manages them.
+pub use clankers_context as context_files;
 /// The way to the network, for whoever dials.
 pub use clankers_mesh as mesh;
 /// The models' settings, for whoever starts a hall.

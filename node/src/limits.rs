@@ -18,6 +18,16 @@ pub const EFFECT_QUEUE: usize = 256;
 pub const TITLE_CHARS: usize = 60;
 /// Tool calls of one session that run at a time (count).
 pub const PARALLEL_TOOLS: usize = 8;
+/// Notices of one call of a model that wait to be told (count).
+pub const NOTICE_QUEUE: usize = 16;
+/// Different notes on a directory's files that are said in one session (count).
+pub const NOTES_TOLD: usize = 64;
+/// How long a tool call waits for somebody to allow it (time).
+pub const ASK_WAIT: Duration = Duration::from_secs(600);
+/// How long a question stays open when nobody is attached any more who may answer: their way may come back (time).
+pub const DESERTED_WAIT: Duration = Duration::from_secs(30);
+/// A call's arguments in a request for approval (bytes).
+pub const ASK_WHAT_BYTES: usize = 500;
 /// How long a first frame may take to arrive on a stream (time).
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Refusals for want of authority per minute and peer, before requests are refused unread (count).
@@ -60,3 +70,31 @@ pub const TYPO_LETTERS: usize = 2;
 pub const PROMPT_LOCKS: usize = 64;
 /// How often a prompt is submitted to a session that was unloaded under it (count).
 pub const SUBMIT_TRIES: u32 = 5;
+/// How often what runs under a token is looked at again when nothing says so (time): the clock may be set.
+pub const AUTHORITY_LOOK: Duration = Duration::from_secs(10);
+/// The shortest time between two such looks (time).
+pub const AUTHORITY_PAUSE: Duration = Duration::from_millis(100);
+/// What a call is reserved at when its model's price is not known (nano-dollars): more than any budget.
+pub const UNKNOWN_COST: clankers_protocol::NanoUsd = clankers_protocol::NanoUsd(1 << 52);
+/// Text of one unfinished item that is kept for late comers, from its end (bytes); twice this for a moment.
+pub const OPEN_ITEM_BYTES: usize = 128 * 1024;
+/// Peers attached to one session at a time (count).
+pub const VIEWERS: usize = 256;
+/// Answers to one viewer's inputs that wait to be sent (count); beyond that its inputs wait.
+pub const VIEWER_REPLIES: usize = 16;
+/// Tokens in one page of a listing, and tokens for one node that are considered (count).
+pub const TOKENS_PAGE: usize = 200;
+/// Revocations in one answer (bytes).
+pub const SYNC_BYTES: usize = 512 * 1024;
+/// How long a prompt whose token ended has to say its end, before its listener is refused (time).
+pub const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Text for one token of a model at the least, for counting what a call wrote that was cut off (bytes).
+pub const BYTES_PER_TOKEN_LEAST: u64 = 2;
+/// What such a call may have written beyond what was heard (tokens).
+pub const CUT_TOKENS: u64 = 256;
+/// Attachments that one peer may have at a time, with all that it delegated to (count).
+pub const VIEWERS_PER_PEER: usize = 64;
+/// Places in a session beyond the limit that are kept for the owner (count).
+pub const OWNER_SEATS: usize = 8;
+/// How long it is left at that when the audit log cannot be opened, before it is tried again (time).
+pub const AUDIT_RETRY: Duration = Duration::from_secs(30);

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use clankers_auth::{Args, Command, Grant};
+use clankers_auth::{Args, Command, Grant, Held};
 use clankers_models::{Model, ModelError, ModelErrorKind};
 use clankers_protocol::{
-    NodeId, SessionId,
+    CidDigest, NodeId, SessionId,
     limits::SELECTOR_BYTES,
     refusal::{Refusal, RefusalCode},
+    request::session::SessionInfo,
     text,
 };
 use clankers_store::PeerError;
@@ -21,46 +22,85 @@ fn word(dirty: &str) -> String {
     text::line(dirty, WORD_CHARS)
 }
 
-/// Whether the grant's principal reaches a session that `creator` made: the owner reaches all, anybody else
-/// their own. Nothing in a chain widens this: its holder writes the lower links.
-pub(crate) fn reaches(grant: &Grant, creator: NodeId) -> bool {
-    grant.owner || creator == grant.principal
+/// Whether a chain's principal reaches a session: the owner reaches all, anybody else their own, and those that the
+/// node's own link of the chain names. What lower links say widens nothing: its holder writes them.
+pub(crate) fn reaches(held: &Held, session: &SessionInfo) -> bool {
+    held.is_owner() || session.principal == held.principal() || held.reaches(&session.id.to_string())
+}
+
+/// The session that a selector means and leave to do something with it, under one chain: the one with this leaf, or
+/// the first that has both.
+pub(crate) async fn session_under(
+    caller: &Caller,
+    leaf: Option<CidDigest>,
+    command: Command,
+    selector: &str,
+) -> Answer<(Grant, SessionId)> {
+    let mut refusal = None;
+    for held in caller.held(leaf) {
+        let found = match session(caller, &held, selector).await {
+            Ok(found) => found,
+            Err(not_there) => {
+                refusal = refusal.or(Some(not_there));
+                continue;
+            }
+        };
+        let args = Args { session: Some(found.id.to_string()), ..Args::default() };
+        match caller.authorize(Some(held.leaf()), command, &args) {
+            Ok(grant) => return Ok((grant, found.id)),
+            Err(denied) => refusal = Some(denied),
+        }
+    }
+    match refusal {
+        Some(refusal) => Err(refusal),
+        // Nothing was shown that could allow anything.
+        None => Err(match caller.authorize(leaf, command, &Args::default()) {
+            Err(refusal) => refusal,
+            Ok(_) => Box::new(caller.refuse(RefusalCode::Unauthorized, "show the token again")),
+        }),
+    }
 }
 
 /// The session that a selector means, among those that the caller reaches: to anybody else it is not there.
-pub(crate) async fn session(caller: &Caller, grant: &Grant, selector: &str) -> Answer<SessionId> {
+pub(crate) async fn session(caller: &Caller, held: &Held, selector: &str) -> Answer<SessionInfo> {
     let listed = caller.hall.sessions.list(&caller.hall, false).await;
     let all = listed.map_err(|error: SessionError| trouble::session(caller, &error))?;
     // The owner's `last` is the owner's own: somebody else's words must not slip under the owner's rights.
-    let mut found = all.iter().filter(|info| reaches(grant, info.principal)).filter(|info| match selector {
-        "last" => info.principal == grant.principal,
+    let principal = held.principal();
+    let mut found = all.iter().filter(|info| reaches(held, info)).filter(|info| match selector {
+        "last" => info.principal == principal,
         _ => selector.len() >= 4 && info.id.to_string().starts_with(selector),
     });
     match (found.next(), found.next()) {
-        (Some(info), None) => Ok(info.id),
+        (Some(info), None) => Ok(info.clone()),
         // The list's order is the latest first.
-        (Some(info), Some(_)) if selector == "last" => Ok(info.id),
+        (Some(info), Some(_)) if selector == "last" => Ok(info.clone()),
         (Some(_), Some(_)) => {
             let words = format!("several sessions begin with '{}'", word(selector));
             let refusal = caller.refuse(RefusalCode::Ambiguous, &words);
-            Err(Box::new(refusal.hint("write more of the id").hint(listing(grant))))
+            Err(Box::new(refusal.hint("write more of the id").hint(listing(held))))
         }
         (None, _) => {
             let words = format!("there is no session '{}'", word(selector));
             let refusal = caller.refuse(RefusalCode::NotFound, &words);
-            Err(Box::new(refusal.hint(listing(grant)).hint("a prefix has at least four digits")))
+            Err(Box::new(refusal.hint(listing(held)).hint("a prefix has at least four digits")))
         }
     }
 }
 
 /// Where the caller finds the sessions that it reaches.
-fn listing(grant: &Grant) -> &'static str {
-    if grant.owner { "'clankers ps' lists them" } else { "'clankers ps --remote PEER' lists yours" }
+fn listing(held: &Held) -> &'static str {
+    if held.is_owner() { "'clankers ps' lists them" } else { "'clankers ps --remote PEER' lists yours" }
 }
 
 /// The directory that a new session works in: the node's workspace unless the caller chose another. Only the
 /// owner chooses freely; others need a chain that lets them create sessions there, beneath the workspace.
-pub(crate) async fn directory(caller: &Caller, grant: &Grant, cwd: Option<&str>) -> Answer<String> {
+pub(crate) async fn directory(
+    caller: &Caller,
+    held: &Held,
+    session: SessionId,
+    cwd: Option<&str>,
+) -> Answer<String> {
     let workspace = caller.hall.workspace.clone();
     let Some(cwd) = cwd else {
         return workspace.map(|w| w.display().to_string()).ok_or_else(|| {
@@ -68,7 +108,7 @@ pub(crate) async fn directory(caller: &Caller, grant: &Grant, cwd: Option<&str>)
             Box::new(refusal.hint("start it in a project's directory, or set 'workspace' in its settings"))
         });
     };
-    if grant.owner {
+    if held.is_owner() {
         let real = real_directory(PathBuf::from(cwd)).await;
         if !Path::new(cwd).is_absolute() || real.is_none() {
             let words = format!("'{}' is not a directory here", text::line(cwd, SELECTOR_BYTES));
@@ -77,18 +117,49 @@ pub(crate) async fn directory(caller: &Caller, grant: &Grant, cwd: Option<&str>)
         return Ok(cwd.to_owned());
     }
     // To everybody else, what is outside of the workspace is not there at all.
+    let id = workspace_id(workspace.as_deref()).await;
     let inside = match workspace {
         Some(workspace) => beneath(workspace, cwd).await,
         None => None,
     };
     let named = inside.as_ref().map_or(".", |(relative, _)| relative.as_str());
-    let args = Args { path: Some(named.to_owned()), ..Args::default() };
+    let args = Args {
+        session: Some(session.to_string()),
+        workspace: id,
+        path: Some(named.to_owned()),
+        ..Args::default()
+    };
     // Under the same chain: two narrow ones do not add up to a wide one.
-    caller.authorize(Some(grant.held.leaf()), Command::SessionCreate, &args)?;
+    caller.authorize(Some(held.leaf()), Command::SessionCreate, &args)?;
     inside.map(|(_, real)| real.display().to_string()).ok_or_else(|| {
         let words = "sessions of peers work beneath this node's workspace only";
         Box::new(caller.refuse(RefusalCode::NoWorkspace, words))
     })
+}
+
+/// Whether a session's directory is still one that this chain may work in: for others than the owner it lies beneath the
+/// workspace that is offered now, unless the node's own link names the session.
+pub(crate) async fn still_offered(caller: &Caller, held: &Held, id: SessionId, cwd: &str) -> Answer<()> {
+    if held.is_owner() || held.reaches(&id.to_string()) {
+        return Ok(());
+    }
+    let inside = match caller.hall.workspace.clone() {
+        Some(workspace) => beneath(workspace, cwd).await,
+        None => None,
+    };
+    match inside {
+        Some(_) => Ok(()),
+        None => {
+            let words = "this session worked in a directory that the node does not offer any more";
+            Err(Box::new(caller.refuse(RefusalCode::NoWorkspace, words).hint("begin a new session")))
+        }
+    }
+}
+
+/// How policies name the workspace at this path, when there is one.
+pub(crate) async fn workspace_id(path: Option<&Path>) -> Option<String> {
+    let path = path?.to_owned();
+    tokio::task::spawn_blocking(move || clankers_tools::Workspace::id_at(&path)).await.ok().flatten()
 }
 
 async fn real_directory(path: PathBuf) -> Option<PathBuf> {
@@ -107,13 +178,17 @@ async fn beneath(workspace: PathBuf, cwd: &str) -> Option<(String, PathBuf)> {
 }
 
 /// The model that was asked for, or the default. Others than the owner choose among the default and the models
-/// that the settings name: the owner's keys pay for it.
-pub(crate) fn model(caller: &Caller, grant: &Grant, wanted: Option<&str>) -> Answer<Model> {
+/// that the settings name: the owner's keys pay for it. When nothing is configured, a model server on this machine is
+/// looked for, unless the prompt is `direct` and needs none.
+pub(crate) async fn model(caller: &Caller, held: &Held, wanted: Option<&str>, direct: bool) -> Answer<Model> {
     let models = &caller.hall.context.models;
-    let default = models.default_name();
+    let default = match wanted.is_some() || direct {
+        true => models.default_name(),
+        false => models.default_name_asking().await,
+    };
     let name = wanted.unwrap_or(&default);
     let model = models.resolve(name).map_err(|error| no_model(caller, &error))?;
-    if grant.owner {
+    if held.is_owner() {
         return Ok(model);
     }
     // By their full names: the default may be written in short.
@@ -135,7 +210,7 @@ fn no_model(caller: &Caller, error: &ModelError) -> Box<Refusal> {
         ModelErrorKind::Credentials => RefusalCode::NoCredentials,
         _ => RefusalCode::NoModel,
     };
-    let hint = "set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, where the agent runs";
+    let hint = "where the agent runs: 'clankers auth set-key PROVIDER', or set its variable; 'clankers models' says more";
     let refusal = caller.refuse(code, &error.to_string());
     Box::new(if code == RefusalCode::NoCredentials { refusal.hint(hint) } else { refusal })
 }

@@ -2,9 +2,13 @@
 //! answered on its own stream. No service calls another one's insides.
 
 mod admin;
+mod attach;
+mod history;
+mod inspect;
 mod node;
 mod peers;
 mod prompt;
+mod revocation;
 mod session;
 mod tokens;
 
@@ -19,11 +23,15 @@ use clankers_protocol::{
     refusal::{CloseCode, Refusal, RefusalCode},
     request::{
         admin::Admin,
+        attach::Attach,
+        history::History,
+        inspect::{TokenInspect, TokenWhy},
         node::{Info, Ping},
         peers::{PeerEdit, PeerList, PeerResolve},
         prompt::{Prompt, PromptCancel},
+        revocation::{RevocationOffer, RevocationSync, TokenForget, TokenOffer, TokenRenew, TokenRevoke},
         session::{SessionCreate, SessionKill, SessionList},
-        tokens::{TokenCreate, TokenImport, TokenList},
+        tokens::{TokenCreate, TokenDelegate, TokenImport, TokenList},
     },
 };
 
@@ -87,9 +95,42 @@ pub(crate) async fn answer(
         Kind::TOKEN_LIST => {
             reply(caller, &frame, writer, |list: TokenList| tokens::list(caller, list)).await;
         }
+        Kind::TOKEN_DELEGATE => {
+            reply(caller, &frame, writer, |ask: TokenDelegate| tokens::delegate(caller, ask)).await;
+        }
+        Kind::TOKEN_INSPECT => {
+            reply(caller, &frame, writer, |ask: TokenInspect| inspect::inspect(caller, ask)).await;
+        }
+        Kind::TOKEN_WHY => reply(caller, &frame, writer, |ask: TokenWhy| inspect::why(caller, ask)).await,
+        Kind::TOKEN_REVOKE => {
+            reply(caller, &frame, writer, |ask: TokenRevoke| revocation::revoke(caller, ask)).await;
+        }
+        Kind::REVOCATION_OFFER => {
+            reply(caller, &frame, writer, |ask: RevocationOffer| revocation::offer(caller, ask)).await;
+        }
+        Kind::REVOCATION_SYNC => {
+            reply(caller, &frame, writer, |ask: RevocationSync| revocation::sync(caller, ask)).await;
+        }
+        Kind::TOKEN_OFFER => {
+            reply(caller, &frame, writer, |ask: TokenOffer| revocation::token_offer(caller, ask)).await;
+        }
+        Kind::TOKEN_FORGET => {
+            reply(caller, &frame, writer, |ask: TokenForget| revocation::forget(caller, ask)).await;
+        }
+        Kind::TOKEN_RENEW => {
+            reply(caller, &frame, writer, |ask: TokenRenew| revocation::renew(caller, ask)).await;
+        }
         Kind::ADMIN => reply(caller, &frame, writer, |admin: Admin| admin::run(caller, admin)).await,
         Kind::PROMPT => match decode::<Prompt>(caller, &frame) {
             Ok(asked) => prompt::run(caller, asked, reader, writer).await,
+            Err(refusal) => refuse(writer, &refusal).await,
+        },
+        Kind::ATTACH => match decode::<Attach>(caller, &frame) {
+            Ok(asked) => attach::run(caller, asked, reader, writer).await,
+            Err(refusal) => refuse(writer, &refusal).await,
+        },
+        Kind::HISTORY => match decode::<History>(caller, &frame) {
+            Ok(asked) => history::run(caller, asked, writer).await,
             Err(refusal) => refuse(writer, &refusal).await,
         },
         kind => {

@@ -2,38 +2,58 @@
 //!
 //! - [`actor`]: the one writer: takes prompts, writes them down, runs them one after the other
 //! - [`turn`]: runs one prompt: the agent's machine in, models and tools out
+//! - [`bill`]: what each call of the model is charged
 //! - [`direct`]: runs a tool that the prompter named, without a model
 //! - [`runner`]: one tool call, judged by the prompter's chain, then run
-//! - [`feed`]: fan-out; [`subscription`]: one listener's place in it
+//! - [`asking`]: a call that somebody has to allow first
+//! - [`feed`]: fan-out; [`subscription`]: one listener's place in it; [`viewer`]: the same for the whole session
+//! - [`open_items`]: the text so far of what is unfinished
+//! - [`roster`]: who is attached; [`approvals`]: what waits for an answer of theirs
+//! - [`steering`]: words for the prompt that runs
 //! - [`prompts`]: which event belongs to which prompt
 
 pub(crate) mod actor;
+pub(crate) mod approvals;
+mod asking;
+mod bill;
 mod direct;
 pub(crate) mod feed;
+mod open_items;
 pub(crate) mod prompts;
+pub(crate) mod roster;
 mod runner;
+mod steering;
 pub(crate) mod subscription;
 mod turn;
+pub(crate) mod viewer;
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use clankers_agent::rebuild;
-use clankers_auth::Held;
+use clankers_agent::{Carried, rebuild};
+use clankers_auth::{Args, Held};
+use clankers_context::Context as Surroundings;
 use clankers_models::Model;
 use clankers_protocol::{
     CidDigest, NodeId, PromptId, SessionId, Timestamp,
     conversation::Message,
     event::{Durable, Event, Outcome, SettledEvent},
-    request::prompt::PromptLimits,
+    request::{
+        node::Load,
+        prompt::{Ask, PromptLimits},
+    },
 };
-use clankers_store::{LogError, LogReader, NewSession, SessionLog};
+use clankers_store::{LogError, LogReader, NewSession, Running, SessionLog};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use self::{actor::Actor, feed::Feed, prompts::Prompts, subscription::Start};
+use self::{
+    actor::Actor, approvals::Approvals, feed::Feed, prompts::Prompts, roster::Roster, runner::Author,
+    subscription::Start,
+};
 use crate::{clock, context::Context, crowd::Place, limits::ACTOR_QUEUE};
 
 /// A prompt that was allowed and is to run.
@@ -45,10 +65,22 @@ pub(crate) struct Job {
     pub(crate) text: String,
     pub(crate) model: Model,
     pub(crate) limits: PromptLimits,
-    /// The prompter's chain: every tool call is judged by it.
+    /// The prompter's chain: every tool call and every call of the model is judged by it.
     pub(crate) held: Held,
+    /// What the prompt was allowed with: its session, workspace and model.
+    pub(crate) args: Args,
     /// Its place among its peer's prompts; none for the owner.
     pub(crate) place: Option<Arc<Place>>,
+    /// Its place among those that links of its chain count as running.
+    pub(crate) counted: Option<Arc<Running>>,
+    /// Words for the running prompt, if one runs that hears them.
+    pub(crate) steer: bool,
+    /// Which calls somebody has to allow first.
+    pub(crate) ask: Ask,
+    /// The directory's instructions, skills and agent.
+    pub(crate) context: Arc<Surroundings>,
+    /// What the prompter should know before it runs.
+    pub(crate) notes: Vec<String>,
     /// When the prompter's time limit ends, counted from when the node took the prompt.
     pub(crate) deadline: Instant,
 }
@@ -80,6 +112,15 @@ pub(crate) enum SubmitError {
     /// The log cannot be written.
     #[error("{0}")]
     Log(#[from] LogError),
+}
+
+/// What a session brings from before it was loaded.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    pub(crate) transcript: Vec<Message>,
+    pub(crate) carried: Carried,
+    /// Whose words are in it; the owner's need no leave.
+    authors: BTreeMap<NodeId, Author>,
 }
 
 /// What a session's actor is told.
@@ -124,6 +165,8 @@ pub(crate) struct Session {
     pub(crate) cwd: String,
     reader: LogReader,
     feed: Feed,
+    pub(crate) roster: Roster,
+    pub(crate) approvals: Approvals,
     prompts: Mutex<Prompts>,
     status: Mutex<Status>,
     commands: mpsc::Sender<Command>,
@@ -137,7 +180,7 @@ impl Session {
     /// Makes a session and starts its actor. Blocks on the disk.
     pub(crate) fn create(context: &Arc<Context>, new: &NewSession) -> Result<Arc<Self>, LogError> {
         let log = SessionLog::create(&context.home, new, clock::now())?;
-        Ok(Self::run(context, log, Prompts::default(), Vec::new()))
+        Ok(Self::run(context, log, Prompts::default(), Past::default()))
     }
 
     /// Loads a session, closes what a crash left open, and starts its actor. Blocks on the disk.
@@ -155,11 +198,15 @@ impl Session {
                 events.push(durable.event);
             }
         }
-        let transcript = rebuild(&events).messages;
-        Ok(Self::run(context, log, prompts, transcript))
+        let rebuilt = rebuild(&events);
+        let me = context.authority.me();
+        let authors = events.iter().filter_map(author).filter(|who| *who != me);
+        let authors = authors.map(|who| (who, Author::Unknown(who))).collect();
+        let past = Past { transcript: rebuilt.messages, carried: rebuilt.carried, authors };
+        Ok(Self::run(context, log, prompts, past))
     }
 
-    fn run(context: &Arc<Context>, log: SessionLog, prompts: Prompts, transcript: Vec<Message>) -> Arc<Self> {
+    fn run(context: &Arc<Context>, log: SessionLog, prompts: Prompts, past: Past) -> Arc<Self> {
         let reader = log.reader();
         let header = reader.header().clone();
         let (commands, inbox) = mpsc::channel(ACTOR_QUEUE);
@@ -167,6 +214,8 @@ impl Session {
             id: header.session,
             cwd: header.cwd,
             feed: Feed::new(reader.head_seq() + 1),
+            roster: Roster::default(),
+            approvals: Approvals::default(),
             reader,
             prompts: Mutex::new(prompts),
             status: Mutex::new(Status { model: header.model, ..Status::default() }),
@@ -174,16 +223,23 @@ impl Session {
             ended: CancellationToken::new(),
             unload: CancellationToken::new(),
         });
-        let actor = Actor::new(Arc::clone(context), Arc::clone(&session), log, transcript, inbox);
+        let actor = Actor::new(Arc::clone(context), Arc::clone(&session), log, past, inbox);
         context.tasks.spawn(actor.run());
         session
     }
 
-    /// Asks the actor to run a prompt; answered when it is on the disk.
-    pub(crate) async fn submit(&self, job: Job) -> Result<Submitted, SubmitError> {
+    /// Asks the actor to run a prompt; answered when it is on the disk. `sent` is told when the actor has it.
+    pub(crate) async fn submit(
+        &self,
+        job: Job,
+        sent: &mut Option<oneshot::Sender<()>>,
+    ) -> Result<Submitted, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.commands.send(Command::Submit(Box::new(job), reply)).await;
-        sent.map_err(|_| SubmitError::Unloaded)?;
+        let handed = self.commands.send(Command::Submit(Box::new(job), reply)).await;
+        handed.map_err(|_| SubmitError::Unloaded)?;
+        if let Some(sent) = sent.take() {
+            let _gone = sent.send(());
+        }
         answer.await.unwrap_or(Err(SubmitError::Unloaded))
     }
 
@@ -206,6 +262,20 @@ impl Session {
     /// Seq of its last durable event.
     pub(crate) fn head_seq(&self) -> u64 {
         self.feed.end().1 - 1
+    }
+
+    /// Adds what it is at to what others are at.
+    pub(crate) fn weigh(&self, load: &mut Load) {
+        let status = self.status();
+        let (events, frames, bytes) = self.feed.depth();
+        load.loaded += 1;
+        load.viewers += self.roster.count() as u64;
+        load.running += u64::from(status.running);
+        load.queued += status.queued as u64;
+        load.pending += self.approvals.pending().len() as u64;
+        load.events += events;
+        load.ring_frames += frames as u64;
+        load.ring_bytes += bytes as u64;
     }
 
     /// Who listens.
@@ -264,6 +334,15 @@ impl Drop for CancelOnDrop {
                 runtime.spawn(cancel);
             }
         }
+    }
+}
+
+/// Whose words an event brings into the conversation.
+fn author(event: &Event) -> Option<NodeId> {
+    match event {
+        Event::Prompt(prompt) => Some(prompt.principal),
+        Event::Steered(steer) => Some(steer.principal),
+        _ => None,
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 
 use clankers_protocol::{
     NodeId, PromptId, SessionId,
-    request::session::{SessionInfo, SessionState},
+    request::{
+        node::Load,
+        session::{SessionInfo, SessionState},
+    },
 };
 use clankers_store::{LogError, NewSession, PromptPlace, Sessions as Index, SessionsError};
 
@@ -106,9 +109,17 @@ impl Sessions {
         self.lock_loaded().get(&id).filter(|session| !session.is_over()).cloned()
     }
 
+    /// The id of a session that is to be made: what may be done in it is judged before it is there.
+    pub(crate) fn new_id() -> Result<SessionId, SessionError> {
+        let mut id = [0; 32];
+        getrandom::fill(&mut id).map_err(|_| SessionError::Failed)?;
+        Ok(SessionId(id))
+    }
+
     /// Makes a session.
     pub(crate) async fn create(
         &self,
+        id: SessionId,
         principal: NodeId,
         cwd: String,
         model: String,
@@ -116,7 +127,7 @@ impl Sessions {
         let _one = self.loading.lock().await;
         self.make_room()?;
         let context = Arc::clone(&self.context);
-        let new = NewSession { id: None, principal, cwd, model, title: None };
+        let new = NewSession { id: Some(id), principal, cwd, model, title: None };
         let session = blocking(move || Session::create(&context, &new)).await??;
         self.lock_loaded().insert(session.id, Arc::clone(&session));
         Ok(session)
@@ -207,6 +218,16 @@ impl Sessions {
     /// How many there are on the disk.
     pub(crate) async fn count(&self, hall: &Arc<Hall>) -> u64 {
         self.list(hall, false).await.map_or(0, |all| all.len() as u64)
+    }
+
+    /// What those in memory are at.
+    pub(crate) fn load(&self) -> Load {
+        let mut load = Load::default();
+        self.lock_loaded()
+            .values()
+            .filter(|session| !session.is_over())
+            .for_each(|session| session.weigh(&mut load));
+        load
     }
 
     /// Prompts that run or wait.

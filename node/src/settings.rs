@@ -7,7 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clankers_protocol::Timestamp;
+use clankers_protocol::{NanoUsd, Timestamp, request::prompt::Ask};
+use clankers_store::audit::AuditSettings;
 use serde::Deserialize;
 
 /// All settings. What is not set has a default.
@@ -24,10 +25,45 @@ pub struct Settings {
     pub network: Network,
     /// Model providers.
     pub models: Models,
+    /// The agent.
+    pub agent: Agent,
     /// What the node takes on.
     pub limits: Limits,
-    /// Mass withdrawal of tokens.
+    /// Tokens: their withdrawal, and what new ones are limited to.
     pub authority: Authority,
+    /// The audit log.
+    pub audit: Audit,
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// Days that its files are kept.
+    pub keep_days: u32,
+    /// Bytes of one file, before the next is begun.
+    pub max_file_bytes: u64,
+    /// Files that are kept at most.
+    pub max_files: usize,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        let kept = AuditSettings::default();
+        Self { keep_days: kept.keep_days, max_file_bytes: kept.max_bytes_per_file, max_files: kept.max_files }
+    }
+}
+
+impl Audit {
+    /// As the store wants it.
+    #[must_use]
+    pub fn settings(&self) -> AuditSettings {
+        AuditSettings {
+            keep_days: self.keep_days,
+            max_bytes_per_file: self.max_file_bytes,
+            max_files: self.max_files,
+        }
+    }
 }
 
 /// `[authority]`
@@ -36,14 +72,42 @@ pub struct Settings {
 pub struct Authority {
     /// Every token issued before this moment (RFC 3339) is refused: the auth epoch.
     pub not_before: Option<String>,
+    /// Dollars that a new grant to prompt may cost when `--max-cost` says nothing, such as `5.00`; or `none`.
+    pub default_max_cost: Option<String>,
 }
 
+/// What a grant to prompt may cost when nobody says.
+const DEFAULT_MAX_COST: NanoUsd = NanoUsd(5_000_000_000);
+
 impl Authority {
+    /// What a new grant to prompt may cost when nobody says; `None`: no limit.
+    #[must_use]
+    pub fn default_max_cost(&self) -> Option<NanoUsd> {
+        match self.default_max_cost.as_deref() {
+            None => Some(DEFAULT_MAX_COST),
+            Some("none") => None,
+            Some(text) => dollars(text).or(Some(DEFAULT_MAX_COST)),
+        }
+    }
+
     /// The auth epoch; the beginning of time when it was never moved.
     #[must_use]
     pub fn epoch(&self) -> Timestamp {
         self.not_before.as_deref().and_then(moment).unwrap_or_default()
     }
+}
+
+/// Dollars as people write them: `5`, `1.50`.
+///
+/// Down to a nano-dollar; nothing that is not a plain decimal number.
+#[must_use]
+pub fn dollars(text: &str) -> Option<NanoUsd> {
+    let amount: rust_decimal::Decimal = text.parse().ok()?;
+    let nano = amount.checked_mul(rust_decimal::Decimal::from(1_000_000_000_u64))?;
+    if !nano.is_integer() {
+        return None;
+    }
+    u64::try_from(nano).ok().map(NanoUsd)
 }
 
 fn moment(text: &str) -> Option<Timestamp> {
@@ -65,10 +129,31 @@ pub struct Network {
     pub mdns_port: Option<u16>,
 }
 
+/// `[agent]`
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Agent {
+    /// Which calls of a model wait until somebody who is attached allows them: `never`, `shell` or `writes`. A prompt
+    /// may ask for more, never for less.
+    pub ask: Option<String>,
+}
+
+impl Agent {
+    /// What every prompt asks for at least.
+    #[must_use]
+    pub fn ask(&self) -> Ask {
+        self.ask.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default()
+    }
+}
+
 /// `[models]`
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Models {
+    /// `[models.anthropic]`: Anthropic's Messages API, or a server that speaks it.
+    pub anthropic: Option<Anthropic>,
+    /// `[models.local]`: servers on this machine that need no configuration.
+    pub local: Option<LocalServers>,
     /// `[models.openai]`: any server that speaks OpenAI's chat completions.
     pub openai: Option<OpenAi>,
     /// `[models.scripted]`: a deterministic model read from a file.
@@ -83,6 +168,32 @@ pub struct OpenAi {
     pub api_base: Option<String>,
     /// Models that peers may ask for by name.
     pub models: Vec<String>,
+    /// It costs nothing: every price is zero.
+    pub free: bool,
+    /// The most tokens of one answer.
+    pub max_output: Option<u64>,
+}
+
+/// `[models.anthropic]`
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Anthropic {
+    /// Base URL of the API.
+    pub api_base: Option<String>,
+    /// Models that peers may ask for by name; the first is the default one.
+    pub models: Vec<String>,
+    /// The most tokens of one answer, thinking included.
+    pub max_output: Option<u64>,
+}
+
+/// `[models.local]`
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalServers {
+    /// Where Ollama is.
+    pub ollama: Option<String>,
+    /// Where LM Studio is.
+    pub lmstudio: Option<String>,
 }
 
 /// `[models.scripted]`
@@ -189,6 +300,17 @@ impl Settings {
                 "authority.not_before: this moment is yet to come; it would lock out everybody".into()
             );
         }
+        if self
+            .authority
+            .default_max_cost
+            .as_deref()
+            .is_some_and(|text| text != "none" && dollars(text).is_none())
+        {
+            return Err("authority.default_max_cost: write dollars like 5.00, or none".into());
+        }
+        if let Some(Err(why)) = self.agent.ask.as_deref().map(str::parse::<Ask>) {
+            return Err(format!("agent.ask: {why}"));
+        }
         if self.workspace.as_ref().is_some_and(|w| !w.is_absolute()) {
             return Err("workspace: write an absolute path".into());
         }
@@ -197,6 +319,9 @@ impl Settings {
             ("limits.max_sessions", limits.max_sessions),
             ("limits.max_queue", limits.max_queue),
             ("limits.max_turns", limits.max_turns as usize),
+            ("audit.keep_days", self.audit.keep_days as usize),
+            ("audit.max_file_bytes", usize::try_from(self.audit.max_file_bytes).unwrap_or(usize::MAX)),
+            ("audit.max_files", self.audit.max_files),
             ("limits.prompt_timeout_secs", usize::try_from(limits.prompt_timeout_secs).unwrap_or(usize::MAX)),
         ] {
             if value == 0 {

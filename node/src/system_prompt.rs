@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use clankers_context::Context as Surroundings;
 use clankers_protocol::conversation::ToolSpec;
 
-/// The system prompt for a session in this directory with these tools.
-pub(crate) fn build(directory: &Path, tools: &[ToolSpec]) -> String {
+/// The system prompt for a session in this directory with these tools, and what was found there.
+pub(crate) fn build(directory: &Path, tools: &[ToolSpec], surroundings: &Surroundings) -> String {
     let mut text = format!(
         "You are a coding agent. You work in the directory {} on the machine where it is. Paths are relative to \
          it; nothing outside it can be reached.",
@@ -20,6 +21,11 @@ pub(crate) fn build(directory: &Path, tools: &[ToolSpec]) -> String {
              have needed. Answer briefly, and say what you did and did not do.",
             names.join(", ")
         ));
+    }
+    let found = surroundings.system_text();
+    if !found.is_empty() {
+        text.push_str("\n\n");
+        text.push_str(&found);
     }
     text
 }

@@ -25,7 +25,9 @@ pub(crate) fn log(caller: &Caller, error: &LogError) -> Box<Refusal> {
 pub(crate) fn session(caller: &Caller, error: &SessionError) -> Box<Refusal> {
     let code = match error {
         SessionError::NotFound(_) => RefusalCode::NotFound,
-        SessionError::TooMany(_) | SessionError::Elsewhere(_) => RefusalCode::Busy,
+        SessionError::TooMany(_) => RefusalCode::Busy,
+        // A lock on this machine, not a limit.
+        SessionError::Elsewhere(_) => RefusalCode::NodeTrouble,
         SessionError::Stopping => RefusalCode::Stopping,
         SessionError::Log(error) => return log(caller, error),
         SessionError::Store(_) | SessionError::Failed => return inside(caller, error),

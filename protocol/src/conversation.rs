@@ -95,6 +95,9 @@ pub enum StopReason {
     Refusal,
     /// It was interrupted here.
     Interrupted,
+    /// The provider paused a long answer and wants to be asked again with what it said so far (Anthropic's
+    /// `pause_turn`).
+    Pause,
 }
 
 /// Tokens used, by kind.

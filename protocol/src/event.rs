@@ -117,6 +117,47 @@ pub struct SettledEvent {
     pub cost: Option<NanoUsd>,
 }
 
+/// Words from the side entered the running turn. Written when the model is about to hear them, not when they came: where
+/// the event stands is where the words stand in the transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SteerEvent {
+    /// The id that their author's client gave to the words, as for a prompt.
+    pub prompt_id: PromptId,
+    /// Who said them.
+    pub principal: NodeId,
+    /// The leaf of the chain that allowed it, when it came with one.
+    pub leaf: Option<CidDigest>,
+    /// The words.
+    pub text: String,
+}
+
+/// The older part of the conversation was replaced by a summary, so that it fits the model's context again. The log
+/// keeps it; only the model no longer sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompactedEvent {
+    /// What stands for the older part.
+    pub summary: String,
+    /// Entries of the transcript that stay as they are, counted from its end (count).
+    pub kept: u32,
+    /// The context before (tokens, estimated).
+    pub tokens_before: u64,
+    /// The context after (tokens, estimated).
+    pub tokens_after: u64,
+}
+
+/// A request for approval was answered, or nobody answered in time. That it is pending is state and not written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolvedEvent {
+    /// The request: the id of the call that waited.
+    pub request: String,
+    /// Who answered; `None`: nobody did.
+    pub by: Option<NodeId>,
+    /// Whether the call may run.
+    pub allowed: bool,
+    /// Why, in words.
+    pub reason: Option<String>,
+}
+
 /// A durable event's content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -133,6 +174,12 @@ pub enum Event {
     Usage(UsageEvent),
     /// A prompt ended.
     Settled(SettledEvent),
+    /// Words from the side were heard.
+    Steered(SteerEvent),
+    /// The older part of the conversation became a summary.
+    Compacted(CompactedEvent),
+    /// A request for approval was answered.
+    Resolved(ResolvedEvent),
 }
 
 /// A durable event with its place in the log.
@@ -158,7 +205,8 @@ pub struct Delta {
 }
 
 /// A live piece of what kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeltaKind {
     /// A message's text.
     Text,
@@ -166,6 +214,9 @@ pub enum DeltaKind {
     Thinking,
     /// A tool call's output.
     ToolOutput,
+    /// Words for whoever watches, whole in one piece: a retry, what was not used. They are no part of the
+    /// conversation, and in no durable event.
+    Notice,
 }
 
 /// One entry of the stream that a prompter or a viewer receives.
@@ -189,6 +240,7 @@ impl StreamItem {
             Self::Live(DeltaKind::Text, delta) => (Kind::TEXT_DELTA, body(delta)),
             Self::Live(DeltaKind::Thinking, delta) => (Kind::THINKING_DELTA, body(delta)),
             Self::Live(DeltaKind::ToolOutput, delta) => (Kind::TOOL_OUTPUT, body(delta)),
+            Self::Live(DeltaKind::Notice, delta) => (Kind::NOTICE, body(delta)),
             Self::Durable(Durable { seq, at, event }) => match event {
                 Event::Prompt(e) => (Kind::EVENT_PROMPT, body(&(seq, at, e))),
                 Event::Message(e) => (Kind::EVENT_MESSAGE, body(&(seq, at, e))),
@@ -196,6 +248,9 @@ impl StreamItem {
                 Event::ToolResult(e) => (Kind::EVENT_TOOL_RESULT, body(&(seq, at, e))),
                 Event::Usage(e) => (Kind::EVENT_USAGE, body(&(seq, at, e))),
                 Event::Settled(e) => (Kind::EVENT_SETTLED, body(&(seq, at, e))),
+                Event::Steered(e) => (Kind::EVENT_STEERED, body(&(seq, at, e))),
+                Event::Compacted(e) => (Kind::EVENT_COMPACTED, body(&(seq, at, e))),
+                Event::Resolved(e) => (Kind::EVENT_RESOLVED, body(&(seq, at, e))),
             },
         }
     }
@@ -221,12 +276,16 @@ impl StreamItem {
             Kind::TEXT_DELTA => Self::Live(DeltaKind::Text, whole(kind, body)?),
             Kind::THINKING_DELTA => Self::Live(DeltaKind::Thinking, whole(kind, body)?),
             Kind::TOOL_OUTPUT => Self::Live(DeltaKind::ToolOutput, whole(kind, body)?),
+            Kind::NOTICE => Self::Live(DeltaKind::Notice, whole(kind, body)?),
             Kind::EVENT_PROMPT => durable(kind, body, Event::Prompt)?,
             Kind::EVENT_MESSAGE => durable(kind, body, Event::Message)?,
             Kind::EVENT_TOOL_CALL => durable(kind, body, Event::ToolCall)?,
             Kind::EVENT_TOOL_RESULT => durable(kind, body, Event::ToolResult)?,
             Kind::EVENT_USAGE => durable(kind, body, Event::Usage)?,
             Kind::EVENT_SETTLED => durable(kind, body, Event::Settled)?,
+            Kind::EVENT_STEERED => durable(kind, body, Event::Steered)?,
+            Kind::EVENT_COMPACTED => durable(kind, body, Event::Compacted)?,
+            Kind::EVENT_RESOLVED => durable(kind, body, Event::Resolved)?,
             _ => return Ok(None),
         }))
     }

@@ -2,6 +2,8 @@
 //!
 //! Every line has `type` and `session`. Only durable events have `seq`, each on exactly one line.
 
+pub mod attach;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -41,6 +43,7 @@ fn live(session: SessionId, kind: DeltaKind, delta: &Delta) -> Value {
         DeltaKind::Text => "text_delta",
         DeltaKind::Thinking => "thinking_delta",
         DeltaKind::ToolOutput => "tool_output",
+        DeltaKind::Notice => return json!({"type": "notice", "session": session, "text": delta.text}),
     };
     json!({"type": kind, "session": session, "item": delta.item, "offset": delta.offset, "text": delta.text})
 }
@@ -70,6 +73,16 @@ pub fn event(session: SessionId, durable: &Durable) -> Value {
         Event::Settled(e) => json!({
             "type": "settled", "prompt_id": e.prompt_id, "prompt_seq": e.prompt_seq, "outcome": e.outcome, "reason": e.reason,
             "usage": e.usage, "cost": cost(e.cost),
+        }),
+        Event::Steered(e) => json!({
+            "type": "steered", "prompt_id": e.prompt_id, "principal": e.principal, "text": e.text,
+        }),
+        Event::Compacted(e) => json!({
+            "type": "compacted", "summary": e.summary, "kept": e.kept, "tokens_before": e.tokens_before,
+            "tokens_after": e.tokens_after,
+        }),
+        Event::Resolved(e) => json!({
+            "type": "resolved", "request": e.request, "by": e.by, "allowed": e.allowed, "reason": e.reason,
         }),
     };
     let mut line = Map::new();

@@ -89,10 +89,68 @@ kinds! {
     TOKEN_LIST = 0x0054;
     /// [`crate::request::tokens::TokenListReply`]
     TOKEN_LIST_REPLY = 0x0055;
+    /// [`crate::request::tokens::TokenDelegate`]
+    TOKEN_DELEGATE = 0x0056;
+    /// [`crate::request::inspect::TokenInspect`]
+    TOKEN_INSPECT = 0x0057;
+    /// [`crate::request::inspect::TokenInspected`]
+    TOKEN_INSPECTED = 0x0058;
+    /// [`crate::request::inspect::TokenWhy`]
+    TOKEN_WHY = 0x0059;
+    /// [`crate::request::inspect::TokenWhyReply`]
+    TOKEN_WHY_REPLY = 0x005a;
     /// [`crate::request::admin::Admin`]
     ADMIN = 0x0060;
     /// [`crate::request::admin::AdminDone`]
     ADMIN_DONE = 0x0061;
+    /// [`crate::request::attach::Attach`]
+    ATTACH = 0x0070;
+    /// [`crate::request::attach::Attached`]
+    ATTACHED = 0x0071;
+    /// [`crate::request::attach::Input`]
+    INPUT = 0x0072;
+    /// [`crate::request::attach::InputTaken`]
+    INPUT_TAKEN = 0x0073;
+    /// [`crate::request::attach::InputRefused`]
+    INPUT_REFUSED = 0x0074;
+    /// [`crate::request::attach::AttachCancel`]
+    ATTACH_CANCEL = 0x0075;
+    /// [`crate::request::attach::Answer`]
+    ANSWER = 0x0076;
+    /// [`crate::request::attach::InputDone`]: carries out ATTACH_CANCEL and ANSWER.
+    INPUT_DONE = 0x0077;
+    /// [`crate::request::attach::Detach`]
+    DETACH = 0x0078;
+    /// [`crate::request::attach::Detached`]
+    DETACHED = 0x0079;
+    /// [`crate::request::history::History`]
+    HISTORY = 0x007a;
+    /// [`crate::request::history::HistoryPage`]
+    HISTORY_PAGE = 0x007b;
+    /// [`crate::request::revocation::TokenRevoke`]
+    TOKEN_REVOKE = 0x0080;
+    /// [`crate::request::revocation::TokenRevoked`]
+    TOKEN_REVOKED = 0x0081;
+    /// [`crate::request::revocation::RevocationOffer`]
+    REVOCATION_OFFER = 0x0082;
+    /// [`crate::request::revocation::RevocationTaken`]
+    REVOCATION_TAKEN = 0x0083;
+    /// [`crate::request::revocation::RevocationSync`]
+    REVOCATION_SYNC = 0x0084;
+    /// [`crate::request::revocation::RevocationSynced`]
+    REVOCATION_SYNCED = 0x0085;
+    /// [`crate::request::revocation::TokenOffer`]
+    TOKEN_OFFER = 0x0086;
+    /// [`crate::request::revocation::TokenOffered`]
+    TOKEN_OFFERED = 0x0087;
+    /// [`crate::request::revocation::TokenRenew`]
+    TOKEN_RENEW = 0x0088;
+    /// [`crate::request::revocation::TokenRenewed`]
+    TOKEN_RENEWED = 0x0089;
+    /// [`crate::request::revocation::TokenForget`]
+    TOKEN_FORGET = 0x008a;
+    /// [`crate::request::revocation::TokenForgotten`]
+    TOKEN_FORGOTTEN = 0x008b;
     /// Durable [`crate::event::PromptEvent`]
     EVENT_PROMPT = 0x0100;
     /// Durable [`crate::event::MessageEvent`]
@@ -105,12 +163,32 @@ kinds! {
     EVENT_USAGE = 0x0104;
     /// Durable [`crate::event::SettledEvent`]
     EVENT_SETTLED = 0x0105;
+    /// Durable [`crate::event::SteerEvent`]
+    EVENT_STEERED = 0x0106;
+    /// Durable [`crate::event::CompactedEvent`]
+    EVENT_COMPACTED = 0x0107;
+    /// Durable [`crate::event::ResolvedEvent`]
+    EVENT_RESOLVED = 0x0108;
     /// Live [`crate::event::Delta`] of a message's text
     TEXT_DELTA = 0x0180;
     /// Live [`crate::event::Delta`] of a message's thinking
     THINKING_DELTA = 0x0181;
     /// Live [`crate::event::Delta`] of a tool call's output
     TOOL_OUTPUT = 0x0182;
+    /// Live [`crate::event::Delta`]: words for whoever watches, each with an `item` of its own.
+    NOTICE = 0x0183;
+    /// [`crate::request::attach::Gap`]
+    GAP = 0x0190;
+    /// [`crate::request::attach::Presence`]
+    PRESENCE = 0x0191;
+    /// [`crate::request::attach::Pending`]
+    PENDING = 0x0192;
+    /// [`crate::request::attach::Resolved`]
+    RESOLVED = 0x0193;
+    /// [`crate::request::attach::State`]
+    ATTACH_STATE = 0x0194;
+    /// [`crate::request::attach::Beat`]
+    BEAT = 0x0195;
 }
 
 impl fmt::Display for Kind {

@@ -7,12 +7,14 @@
 //! - [`kind`]: the table of frame kinds
 //! - [`hello`]: the first words on a connection, and [`admission`], the machine that judges them
 //! - [`request`]: what can be asked of a node, one module for each family
+//! - [`attach`]: the viewer's side of an attached session: a machine that resumes without a gap
 //! - [`refusal`]: the one table of refusal and close codes
 //! - [`event`]: what happens in a session, durable or live, and [`jsonl`], how programs see it
 //! - [`conversation`]: messages, tool calls, usage: what agent and models share
 //! - [`id`], [`time`], [`money`], [`text`]: the small words everything else is made of
 
 pub mod admission;
+pub mod attach;
 pub mod conversation;
 pub mod event;
 pub mod frame;

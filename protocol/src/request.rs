@@ -4,9 +4,13 @@
 //! among the chains that the connection has shown.
 
 pub mod admin;
+pub mod attach;
+pub mod history;
+pub mod inspect;
 pub mod node;
 pub mod peers;
 pub mod prompt;
+pub mod revocation;
 pub mod session;
 pub mod tokens;
 

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use clankers_node::settings::{Authority, Limits, Models, Network, OpenAi, Scripted, Settings};
+use clankers_node::settings::{
+    Agent, Anthropic, Audit, Authority, Limits, LocalServers, Models, Network, OpenAi, Scripted, Settings,
+};
 use clankers_protocol::{
     SessionId,
     event::{Delta, DeltaKind, StreamItem},
@@ -77,11 +79,17 @@ fn keys(prefix: &str, table: &toml::Table, found: &mut BTreeSet<String>) {
 
 /// No `..` here: a new setting does not compile until it stands in this test, and so in the document.
 fn all_are_set(settings: Settings) -> bool {
-    let Settings { label, workspace, model, network, models, limits, authority } = settings;
-    let Authority { not_before } = authority;
+    let Settings { label, workspace, model, network, models, limits, agent, authority, audit } = settings;
+    let Authority { not_before, default_max_cost } = authority;
+    let Audit { keep_days, max_file_bytes, max_files } = audit;
+    let kept = Audit::default();
     let Network { bind, relay, mdns, mdns_port } = network;
-    let Models { openai, scripted } = models;
-    let OpenAi { api_base, models } = openai.unwrap();
+    let Models { anthropic, openai, scripted, local } = models;
+    let OpenAi { api_base, models, free, max_output } = openai.unwrap();
+    let claude = anthropic.unwrap();
+    let Anthropic { api_base: claude_base, models: claude_models, max_output: claude_output } = claude;
+    let LocalServers { ollama, lmstudio } = local.unwrap();
+    let Agent { ask } = agent;
     let Scripted { path } = scripted.unwrap();
     let Limits { max_sessions, max_queue, max_turns, prompt_timeout_secs } = limits;
     let defaults = Limits::default();
@@ -94,12 +102,24 @@ fn all_are_set(settings: Settings) -> bool {
         && mdns_port.is_some()
         && api_base.is_some()
         && !models.is_empty()
+        && free
+        && max_output.is_some()
+        && claude_base.is_some()
+        && !claude_models.is_empty()
+        && claude_output.is_some()
+        && ollama.is_some()
+        && lmstudio.is_some()
+        && ask.is_some()
         && !path.as_os_str().is_empty()
         && max_sessions != defaults.max_sessions
         && max_queue != defaults.max_queue
         && max_turns != defaults.max_turns
         && prompt_timeout_secs != defaults.prompt_timeout_secs
         && not_before.is_some()
+        && default_max_cost.is_some()
+        && keep_days != kept.keep_days
+        && max_file_bytes != kept.max_file_bytes
+        && max_files != kept.max_files
 }
 
 #[test]
@@ -122,13 +142,14 @@ fn every_json_line_is_documented_with_its_fields() {
     let session = SessionId([1; 32]);
     let accepted = Accepted { session, prompt_seq: 1, duplicate: false, ext: Default::default() };
     let mut lines = vec![jsonl::accepted(&accepted, &"p".parse().unwrap())];
-    for kind in [DeltaKind::Text, DeltaKind::Thinking, DeltaKind::ToolOutput] {
+    for kind in [DeltaKind::Text, DeltaKind::Thinking, DeltaKind::ToolOutput, DeltaKind::Notice] {
         let delta = Delta { item: String::new(), offset: 0, text: String::new() };
         lines.extend(jsonl::item(session, &StreamItem::Live(kind, delta)));
     }
     for (_, durable) in samples::durables() {
         lines.extend(jsonl::item(session, &StreamItem::Durable(durable)));
     }
+    let schema: serde_json::Value = serde_json::from_str(&read("docs/json.schema.json")).unwrap();
     for line in &lines {
         let kind = line["type"].as_str().unwrap();
         let heading = format!("### `{kind}`\n");
@@ -139,6 +160,9 @@ fn every_json_line_is_documented_with_its_fields() {
         // `type` and `session` stand once, for all.
         let said: BTreeSet<&str> = rows.iter().map(String::as_str).chain(["type", "session"]).collect();
         assert_eq!(said, fields, "docs/json.md: fields of {kind}");
+        let required = schema["$defs"]["lines"][kind]["required"].as_array().unwrap();
+        let required: BTreeSet<&str> = required.iter().map(|field| field.as_str().unwrap()).collect();
+        assert_eq!(required, fields, "docs/json.schema.json: fields of {kind}");
         for example in markdown::blocks(section, "json") {
             let example: serde_json::Value = serde_json::from_str(example.trim()).unwrap();
             let shown: BTreeSet<&str> = example.as_object().unwrap().keys().map(String::as_str).collect();

@@ -107,7 +107,7 @@ fn lines_that_do_not_work_are_found() {
     {
         assert_eq!(fault(good, &pages), None);
     }
-    for bad in ["clankers rpc pang desk", "clankers rpc ping desk --cuont 3", "clankers token revoke x"] {
+    for bad in ["clankers rpc pang desk", "clankers rpc ping desk --cuont 3", "clankers token revoek x"] {
         assert!(fault(bad, &pages).is_some(), "{bad}");
     }
 }

@@ -39,9 +39,11 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("clankers-models", 2),
     ("clankers-tools", 2),
     ("clankers-store", 2),
+    ("clankers-context", 2),
     ("clankers-client", 3),
     ("clankers-node", 3),
     ("clankers-tests", 4),
+    ("clankers-lab", 4),
     ("clankers", 4),
 ];
 
@@ -50,6 +52,7 @@ pub(crate) const BESIDE: &[(&str, &str, Use)] = &[
     ("clankers-auth", "ucan", Use::Ships),
     ("clankers-node", "clankers-client", Use::Ships),
     ("clankers", "clankers-tests", Use::Tests),
+    ("clankers", "clankers-lab", Use::Tests),
 ];
 
 /// Crates that know nothing of clankers, whatever their floor.
@@ -63,7 +66,7 @@ pub(crate) const WALLED: &[(&str, &[&str])] = &[
     ("redb$", &["clankers-store"]),
     ("reqwest$", &["clankers-models"]),
     ("hyper", &["clankers-models"]),
-    ("clap", &["clankers"]),
+    ("clap", &["clankers", "clankers-lab"]),
 ];
 
 /// Rooms without a clock, a socket or a task: nothing of this may be in what they ship, however far down.

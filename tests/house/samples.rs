@@ -1,11 +1,16 @@
 //! One value of every kind of frame, and of every variant inside it: what the golden vectors hold.
 
+#[path = "samples/attach.rs"]
+mod attach;
+#[path = "samples/tokens.rs"]
+mod tokens;
+
 use clankers_protocol::{
     CidDigest, Message, NanoUsd, NodeId, PromptId, SessionId, Timestamp,
     conversation::{StopReason, Thinking, ToolStatus, Usage},
     event::{
-        Delta, DeltaKind, Durable, Event, MessageEvent, Outcome, PromptEvent, SettledEvent, StreamItem,
-        ToolCallEvent, ToolResultEvent, UsageEvent,
+        CompactedEvent, Delta, DeltaKind, Durable, Event, MessageEvent, Outcome, PromptEvent, ResolvedEvent,
+        SettledEvent, SteerEvent, StreamItem, ToolCallEvent, ToolResultEvent, UsageEvent,
     },
     frame,
     hello::{ChainVerdict, Hello, PeerKind, PeerLimits, Present, Presented, Welcome},
@@ -23,10 +28,6 @@ use clankers_protocol::{
         session::{
             SessionCreate, SessionCreated, SessionInfo, SessionKill, SessionKilled, SessionList,
             SessionListReply, SessionState,
-        },
-        tokens::{
-            Preset, TokenCreate, TokenCreated, TokenImport, TokenImported, TokenList, TokenListReply,
-            TokenRecord,
         },
     },
 };
@@ -98,19 +99,6 @@ fn record() -> PeerRecord {
     }
 }
 
-fn token() -> TokenRecord {
-    TokenRecord {
-        cid: "bafyreia".into(),
-        subject: NODE,
-        issuer: NODE,
-        audience: NodeId([0xa0; 32]),
-        not_before: AT,
-        expires: Timestamp(1_763_769_600_000),
-        grants: vec!["prompt".into(), "use the tools read, grep".into()],
-        issued: true,
-    }
-}
-
 fn session(state: SessionState) -> SessionInfo {
     SessionInfo {
         id: SESSION,
@@ -132,7 +120,7 @@ fn usage() -> Usage {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Sample> {
-    [greetings(), nodes(), sessions(), prompts(), peers(), tokens(), events(), deltas()]
+    [greetings(), nodes(), sessions(), prompts(), peers(), tokens::all(), attach::all(), events(), deltas()]
         .into_iter()
         .flatten()
         .collect()
@@ -270,31 +258,6 @@ fn peers() -> Vec<Sample> {
     ]
 }
 
-fn tokens() -> Vec<Sample> {
-    let create = |preset, tools| TokenCreate {
-        leaf: LEAF,
-        audience: "desk".into(),
-        preset,
-        tools,
-        expire_secs: 86_400,
-        ext: ext(),
-    };
-    let created =
-        TokenCreated { record: token(), token: "Cabc".into(), warnings: vec!["careful".into()], ext: ext() };
-    vec![
-        message("read-only", create(Some(Preset::ReadOnly), None)),
-        message("reviewer", create(Some(Preset::Reviewer), None)),
-        message("operator", create(Some(Preset::Operator), None)),
-        message("root", create(Some(Preset::Root), None)),
-        message("tools", create(None, Some(vec!["grep".into()]))),
-        message("", created),
-        message("", TokenImport { leaf: LEAF, token: "Cabc".into(), ext: ext() }),
-        message("", TokenImported { record: token(), known: true, ext: ext() }),
-        message("", TokenList { leaf: LEAF, skip: 200, ext: ext() }),
-        message("", TokenListReply { tokens: vec![token()], more: 3, ext: ext() }),
-    ]
-}
-
 fn events() -> Vec<Sample> {
     durables().into_iter().map(|(variant, durable)| item(&variant, StreamItem::Durable(durable))).collect()
 }
@@ -356,11 +319,26 @@ pub(crate) fn durables() -> Vec<(String, Durable)> {
             Event::Settled(SettledEvent { prompt_id, prompt_seq: 3, outcome, reason, usage, cost: None }),
         );
     }
+    add(
+        "",
+        Event::Steered(SteerEvent {
+            prompt_id: prompt_id(),
+            principal: NODE,
+            leaf: LEAF,
+            text: "wait".into(),
+        }),
+    );
+    let (item, stop) = ("m2".into(), StopReason::Pause);
+    add("pause", Event::Message(MessageEvent { item, thinking: Vec::new(), text: "so".into(), stop }));
+    let (summary, tokens_before, tokens_after) = ("so far".into(), 190_000, 21_000);
+    add("", Event::Compacted(CompactedEvent { summary, kept: 9, tokens_before, tokens_after }));
+    let (request, reason) = ("c1".to_owned(), Some("because".to_owned()));
+    add("", Event::Resolved(ResolvedEvent { request, by: Some(NODE), allowed: true, reason }));
     all
 }
 
 fn deltas() -> Vec<Sample> {
-    [DeltaKind::Text, DeltaKind::Thinking, DeltaKind::ToolOutput]
+    [DeltaKind::Text, DeltaKind::Thinking, DeltaKind::ToolOutput, DeltaKind::Notice]
         .into_iter()
         .map(|kind| {
             let delta = Delta { item: "m1".into(), offset: 16_384, text: "piece".into() };

@@ -179,6 +179,11 @@ impl Running {
         self
     }
 
+    /// Types this, where standard input was left open.
+    pub fn types(&self, text: &str) {
+        self.process.write(text.as_bytes());
+    }
+
     /// Ctrl-C.
     pub fn interrupt(&self) {
         self.process.signal(Signal::INT);

@@ -147,7 +147,7 @@ pub fn grant(node_seed: &[u8; 32], audience: NodeId, spec: &GrantSpec) -> Vec<u8
 
 #[cfg(test)]
 mod tests {
-    use clankers_auth::{Args, VerifiedTokens, admit};
+    use clankers_auth::{Args, Standing, VerifiedTokens, admit};
 
     use super::*;
 
@@ -156,11 +156,13 @@ mod tests {
         let (node, a, b) = (random(), random(), random());
         let (me, guest) = (id_of(&node), id_of(&b));
         let judge = |chain: &[u8], remote| {
-            admit(now(), me, remote, Timestamp(0), chain, &mut VerifiedTokens::default())
+            let standing = Standing::offline(now(), Timestamp(0));
+            admit(&standing, me, remote, chain, &mut VerifiedTokens::default())
         };
         let honest = chain(node, &[a], guest);
         let held = judge(&honest, guest).unwrap();
-        assert!(held.authorize(now(), clankers_auth::Command::NodeInfo, &Args::default()).is_ok());
+        let standing = Standing::offline(now(), Timestamp(0));
+        assert!(held.authorize(&standing, clankers_auth::Command::NodeInfo, &Args::default()).is_ok());
         assert!(judge(&honest, id_of(&a)).is_err(), "shown by another");
         assert!(judge(&chain(a, &[], guest), guest).is_err(), "about another node");
         let forged = container([Link::new(a, me, guest).bytes()]);

@@ -8,8 +8,11 @@
 //! - [`hostile`]: a peer over real QUIC that says whatever it likes, and [`forge`], the tokens it shows
 //! - [`owner`]: a node's owner as a client within this process
 //! - [`process`] and [`capture`]: children that never outlive the test, and what they printed when
+//! - [`proxy`]: a wire to a node that can be cut
 //! - [`wait`]: waiting for events, always with a deadline
+//! - [`guide`]: a guide in Markdown, run as it stands
 //! - [`baseline`]: echo over raw iroh, raw quinn and TCP: what the benches measure against
+//! - [`fuzz`]: a function for each decoder that takes any bytes, and [`changes`], which makes them
 //! - [`stats`] and [`load`]: medians, percentiles, and how busy the machine is
 //!
 //! The suites are `[[test]]` targets of the package `clankers`, so that the binary is built for them; its path is
@@ -22,8 +25,11 @@
 
 pub mod baseline;
 pub mod capture;
+pub mod changes;
 pub mod cli;
 pub mod forge;
+pub mod fuzz;
+pub mod guide;
 pub mod home;
 pub mod hostile;
 pub mod limits;
@@ -32,6 +38,7 @@ pub mod model;
 pub mod node;
 pub mod owner;
 pub mod process;
+pub mod proxy;
 pub mod script;
 pub mod stats;
 pub mod wait;

@@ -1,4 +1,6 @@
-//! An OpenAI-compatible model server on loopback, that answers well or badly and remembers what it was asked.
+//! A model server on loopback that speaks both dialects, answers well or badly and remembers what it was asked.
+
+mod dialect;
 
 use std::{
     collections::VecDeque,
@@ -11,6 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
+use self::dialect::Dialect;
 use crate::limits::{MODEL_REQUEST_BYTES, MODEL_REQUESTS};
 
 /// How one call is answered.
@@ -105,6 +108,12 @@ impl MockModel {
         format!("http://{}/v1", self.addr)
     }
 
+    /// What `ANTHROPIC_BASE_URL` is to say.
+    #[must_use]
+    pub fn anthropic_base(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
     /// What it was asked to complete so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
@@ -135,9 +144,15 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let Some(asked) = request(&mut reader)? else { return Ok(()) };
     if asked.line.starts_with("GET ") {
         let list = json!({"object": "list", "data": [{"id": MODEL, "object": "model"}]}).to_string();
-        answer(stream, Reply::Status(200, "content-type: application/json\r\n".into(), list), || {})?;
+        answer(
+            stream,
+            Dialect::OpenAi,
+            Reply::Status(200, "content-type: application/json\r\n".into(), list),
+            || {},
+        )?;
         return stream.shutdown(Shutdown::Write);
     }
+    let dialect = Dialect::of(&asked.line);
     let (number, reply) = {
         let mut state = lock(state);
         let number = state.asked.len();
@@ -155,7 +170,7 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> io::Result<()> {
             asked.answered = Some(Instant::now());
         }
     };
-    answer(stream, reply, begins)?;
+    answer(stream, dialect, reply, begins)?;
     stream.shutdown(Shutdown::Write)
 }
 
@@ -190,7 +205,11 @@ fn request(reader: &mut impl BufRead) -> io::Result<Option<Asked>> {
 
 const STREAM: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 
-fn answer(mut out: &TcpStream, reply: Reply, begins: impl FnOnce()) -> io::Result<()> {
+fn answer(mut out: &TcpStream, dialect: Dialect, reply: Reply, begins: impl FnOnce()) -> io::Result<()> {
+    let text = |pieces: &[String]| {
+        let pieces: String = pieces.iter().map(|piece| dialect.said(piece)).collect();
+        format!("{STREAM}{}{pieces}", dialect.begins())
+    };
     if let Reply::Slowly(_, pause) = reply {
         out.write_all(STREAM.as_bytes())?;
         thread::sleep(pause);
@@ -198,23 +217,21 @@ fn answer(mut out: &TcpStream, reply: Reply, begins: impl FnOnce()) -> io::Resul
     begins();
     match reply {
         Reply::Says(pieces) => {
-            let body: String = pieces.iter().map(|piece| said(piece)).collect();
-            out.write_all(format!("{STREAM}{body}{}", stopped("stop")).as_bytes())
+            out.write_all(format!("{}{}", text(&pieces), dialect.stopped(false)).as_bytes())
         }
         Reply::Slowly(pieces, pause) => {
+            out.write_all(dialect.begins().as_bytes())?;
             for (number, piece) in pieces.iter().enumerate() {
                 if number > 0 {
                     thread::sleep(pause);
                 }
-                out.write_all(said(piece).as_bytes())?;
+                out.write_all(dialect.said(piece).as_bytes())?;
             }
-            out.write_all(stopped("stop").as_bytes())
+            out.write_all(dialect.stopped(false).as_bytes())
         }
         Reply::Calls(tool, arguments) => {
-            let call = json!([{"index": 0, "id": "call_1", "type": "function",
-                "function": {"name": tool, "arguments": arguments}}]);
-            let call = event(&json!({"choices": [{"index": 0, "delta": {"tool_calls": call}}]}));
-            out.write_all(format!("{STREAM}{call}{}", stopped("tool_calls")).as_bytes())
+            let call = dialect.calls(&tool, &arguments);
+            out.write_all(format!("{}{call}{}", text(&[]), dialect.stopped(true)).as_bytes())
         }
         Reply::Status(status, headers, body) => {
             let length = body.len();
@@ -222,33 +239,17 @@ fn answer(mut out: &TcpStream, reply: Reply, begins: impl FnOnce()) -> io::Resul
             out.write_all(format!("{head}{headers}\r\n{body}").as_bytes())
         }
         Reply::Cut(pieces) => {
-            let body: String = pieces.iter().map(|piece| said(piece)).collect();
-            out.write_all(format!("{STREAM}{body}").as_bytes())?;
+            out.write_all(text(&pieces).as_bytes())?;
             out.shutdown(Shutdown::Both)
         }
         Reply::Hangs(pieces) => {
-            let body: String = pieces.iter().map(|piece| said(piece)).collect();
-            out.write_all(format!("{STREAM}{body}").as_bytes())?;
+            out.write_all(text(&pieces).as_bytes())?;
             // Ends when the other side does, or the server is dropped.
             while out.read(&mut [0; 512])? > 0 {}
             Ok(())
         }
         Reply::Raw(bytes) => out.write_all(&bytes),
     }
-}
-
-fn event(value: &Value) -> String {
-    format!("data: {value}\n\n")
-}
-
-fn said(text: &str) -> String {
-    event(&json!({"choices": [{"index": 0, "delta": {"content": text}}]}))
-}
-
-fn stopped(why: &str) -> String {
-    let stop = event(&json!({"choices": [{"index": 0, "delta": {}, "finish_reason": why}]}));
-    let usage = event(&json!({"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 2}}));
-    format!("{stop}{usage}data: [DONE]\n\n")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
         process::{CommandExt, ExitStatusExt},
     },
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
@@ -76,6 +76,8 @@ pub enum Input {
 struct Shared {
     exit: Mutex<Option<Exit>>,
     ended: Condvar,
+    /// Standard input that was left open.
+    stdin: Mutex<Option<ChildStdin>>,
 }
 
 /// A child that leads a process group. Dropping it kills what is left of the group.
@@ -116,12 +118,24 @@ impl Process {
             // A process may end without having read all of it.
             (Input::Bytes(bytes), Some(mut pipe)) => drop(pipe.write_all(&bytes)),
             (Input::Open, Some(pipe)) => {
+                *ended.stdin.lock().unwrap_or_else(PoisonError::into_inner) = Some(pipe);
                 ended.wait(Duration::MAX);
-                drop(pipe);
+                drop(ended.stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
             }
             _ => {}
         });
         Self { words, pid, started, shared, stdout, stderr }
+    }
+
+    /// Writes to standard input that was left open.
+    ///
+    /// # Panics
+    /// When it was not, or the process has ended.
+    pub fn write(&self, bytes: &[u8]) {
+        crate::wait::until("an open standard input", Duration::from_secs(10), || {
+            let mut stdin = self.shared.stdin.lock().unwrap_or_else(PoisonError::into_inner);
+            stdin.as_mut().map(|pipe| pipe.write_all(bytes).expect("somebody who reads it"))
+        });
     }
 
     /// The command as a person would type it.

@@ -265,10 +265,10 @@ fn a_database_that_is_no_database_is_refused_and_left_alone() {
 }
 
 /// A small file system at this path, gone with the value.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path) -> Result<Self, String> {
+    pub(crate) fn mount(at: &Path) -> Result<Self, String> {
         fs::create_dir_all(at).map_err(|error| error.to_string())?;
         let mount =
             Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m,mode=700", "none"]).arg(at).output();
@@ -280,13 +280,13 @@ impl SmallDisk {
     }
 
     /// Leaves so much room on it, whatever it takes (bytes).
-    fn leave(&self, room: u64) {
+    pub(crate) fn leave(&self, room: u64) {
         let disk = rustix::fs::statvfs(&self.0).unwrap();
         let taken = (disk.f_bavail * disk.f_frsize).saturating_sub(room);
         fs::write(self.0.join("ballast"), vec![0; usize::try_from(taken).unwrap()]).unwrap();
     }
 
-    fn free(&self) {
+    pub(crate) fn free(&self) {
         fs::remove_file(self.0.join("ballast")).unwrap();
     }
 }

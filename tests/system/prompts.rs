@@ -343,7 +343,8 @@ fn two_principals_may_choose_one_id_in_one_session() {
     let home = NodeHome::new(BIN);
     let mut node = home.start();
     let guest = NodeHome::new(BIN);
-    node.grant(&guest, &["--tools", "ls"]);
+    // Both may read: what one of them may not do is not done in a session with their words.
+    node.grant(&guest, &["--tools", "ls,read"]);
     let same = ["--prompt-id", "same", "--mode", "json"];
     let theirs = || guest.cli(["rpc", "prompt", node.ticket(), "/ls src"]).args(same).run().ok();
     let before = theirs();

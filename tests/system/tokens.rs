@@ -14,7 +14,7 @@ use clankers_protocol::{
         peers::{PeerChange, PeerEdit, PeerList},
         prompt::SessionChoice,
         session::{SessionCreate, SessionCreated, SessionKill, SessionKilled, SessionList, SessionListReply},
-        tokens::{Preset, TokenCreate, TokenImport, TokenList},
+        tokens::{Preset, Rights, TokenCreate, TokenImport, TokenList},
     },
 };
 use clankers_tests::{
@@ -66,9 +66,9 @@ async fn rights(guest: &Guest) -> String {
     let grant = TokenCreate {
         leaf: None,
         audience: NodeId([9; 32]).to_string(),
-        preset: Some(Preset::ReadOnly),
-        tools: None,
+        rights: Rights { preset: Some(Preset::ReadOnly), ..Rights::default() },
         expire_secs: 60,
+        renew: false,
         ext: Ext::default(),
     };
     let change = PeerChange::Remove("nobody".into());
@@ -100,9 +100,9 @@ async fn each_preset_allows_what_it_says_and_nothing_else() {
         (&["--reviewer"], "yynnyyddyn"),
         (&["--operator"], "yyyyyyydyn"),
         (&["--root"], "yyyyyyyyyn"),
-        (&["--tools", "read,ls"], "nnnnyyddyn"),
-        (&["--tools", "write"], "nnnnddydyn"),
-        (&["--tools", "bash"], "nnnndddyyn"),
+        (&["--tools", "read,ls"], "nynnyyddyn"),
+        (&["--tools", "write"], "nynnddydyn"),
+        (&["--tools", "bash"], "nynndddyyn"),
         (&["--read-only", "--tools", "read"], "yynndyddyn"),
         (&["--root", "--tools", "ls"], "yyyyydddyn"),
     ];

@@ -91,6 +91,20 @@ pub enum Statement {
     },
 }
 
+impl Statement {
+    /// See [`Policy::speaks_of`]. What a quantifier asks of an element lies inside of what it selects. Recursion is
+    /// bounded by the depth limit of the parser.
+    fn speaks_of(&self, path: &[&str]) -> bool {
+        match self {
+            Self::Compare { selector, .. }
+            | Self::Like { selector, .. }
+            | Self::Quantify { selector, .. } => selector.may_reach(path),
+            Self::And(inner) | Self::Or(inner) => inner.iter().any(|statement| statement.speaks_of(path)),
+            Self::Not(inner) => inner.speaks_of(path),
+        }
+    }
+}
+
 /// A comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Comparison {
@@ -187,6 +201,12 @@ impl Policy {
     /// Whether there is no statement, so that everything is accepted.
     pub fn is_empty(&self) -> bool {
         self.statements.is_empty()
+    }
+
+    /// Whether the answer may depend on the argument at `path`, such as `["ctx", "spent"]` for `.ctx.spent`: some
+    /// selector leads to it, to something that holds it, or to something inside it. Errs towards yes.
+    pub fn speaks_of(&self, path: &[&str]) -> bool {
+        self.statements.iter().any(|statement| statement.speaks_of(path))
     }
 
     /// Asks whether the policy accepts these arguments (a map).

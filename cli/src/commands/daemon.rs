@@ -135,8 +135,31 @@ fn started(info: &RunInfo, sessions: u64, warnings: &[String]) -> Value {
     })
 }
 
-/// Starts this very program again, in the background, and waits until it is ready.
+/// Starts a node in the background for a command that needs one, and says so on standard error.
+pub(crate) fn start_beside(home: &Home) -> Outcome {
+    let said = launch(home, &NetworkArgs::default())?;
+    let pid = said.get("pid").and_then(Value::as_u64).unwrap_or_default();
+    anstream::eprintln!("✓ the node runs now (process {pid}); 'clankers daemon stop' stops it");
+    Ok(())
+}
+
 fn detach(home: &Home, network: &NetworkArgs, json: bool) -> Outcome {
+    let said = launch(home, network)?;
+    if json {
+        return Ok(output::json(&said)?);
+    }
+    let text = |key: &str| said.get(key).and_then(Value::as_str).unwrap_or_default();
+    let pid = said.get("pid").and_then(Value::as_u64).unwrap_or_default();
+    let lines =
+        [format!("✓ node {} runs (process {pid})", text("id")), format!("  ticket  {}", text("ticket"))];
+    output::lines(lines.iter().map(String::as_str))?;
+    let warnings = said.get("warnings").and_then(Value::as_array).into_iter().flatten();
+    warnings.filter_map(Value::as_str).for_each(|warning| anstream::eprintln!("! {warning}"));
+    Ok(())
+}
+
+/// Starts this very program again, in the background, and waits until it is ready. What it says then.
+fn launch(home: &Home, network: &NetworkArgs) -> Result<Value, CliError> {
     let program = std::env::current_exe()?;
     let mut process = Process::new(program);
     process.arg("--home").arg(home.root()).args(["daemon", "start"]);
@@ -176,20 +199,12 @@ fn detach(home: &Home, network: &NetworkArgs, json: bool) -> Outcome {
     if let Some(error) = said.get("error") {
         return Err(told_error(error));
     }
-    let (Some(id), Some(pid)) = (said.get("id").and_then(Value::as_str), said.get("pid")) else {
+    if said.get("id").and_then(Value::as_str).is_none() || said.get("pid").is_none() {
         let status = child.wait()?;
         return Err(CliError::machine(format!("the node ended at once ({status})"))
             .hint("see 'clankers daemon logs'"));
-    };
-    if json {
-        return Ok(output::json(&said)?);
     }
-    let ticket = said.get("ticket").and_then(Value::as_str).unwrap_or_default();
-    let lines = [format!("✓ node {id} runs (process {pid})"), format!("  ticket  {ticket}")];
-    output::lines(lines.iter().map(String::as_str))?;
-    let warnings = said.get("warnings").and_then(Value::as_array).into_iter().flatten();
-    warnings.filter_map(Value::as_str).for_each(|warning| anstream::eprintln!("! {warning}"));
-    Ok(())
+    Ok(said)
 }
 
 fn told_error(error: &Value) -> CliError {
@@ -252,6 +267,21 @@ async fn status(home: &Home, json: bool) -> Outcome {
         format!("connections  {} (requests refused: {})", info.connections, info.refusals),
         format!("up           {} s", info.uptime_ms / 1000),
     ];
+    if let Some(load) = info.load() {
+        lines.insert(
+            lines.len() - 2,
+            format!(
+                "in memory    {} sessions: {} attached, {} running, {} queued, {} waiting for leave; {} events ({} KiB kept)",
+                load.loaded,
+                load.viewers,
+                load.running,
+                load.queued,
+                load.pending,
+                load.events,
+                load.ring_bytes / 1024
+            ),
+        );
+    }
     if let Some(label) = &info.label {
         lines.insert(1, format!("label        {label}"));
     }
@@ -274,6 +304,16 @@ fn status_value(info: &InfoReply) -> Value {
         "prompts": info.prompts,
         "connections": info.connections,
         "refusals": info.refusals,
+        "load": info.load().map(|load| json!({
+            "loaded": load.loaded,
+            "viewers": load.viewers,
+            "running": load.running,
+            "queued": load.queued,
+            "pending": load.pending,
+            "events": load.events,
+            "ring_frames": load.ring_frames,
+            "ring_bytes": load.ring_bytes,
+        })),
     })
 }
 

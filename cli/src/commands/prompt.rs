@@ -1,9 +1,9 @@
 //! `-p` and `rpc prompt`: one prompt, its events printed as they come.
 
-use std::{io::Read, pin::Pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use clankers_client::{Client, PromptStream};
-use clankers_node::store::Home;
+use clankers_node::store::{Home, Sessions};
 use clankers_protocol::{
     NodeId, PromptId,
     event::{Durable, Event, Outcome as Settlement, SettledEvent, StreamItem},
@@ -12,11 +12,12 @@ use clankers_protocol::{
     message::Ext,
     refusal::ExitKind,
     request::prompt::{
-        EXT_FRESH_ID, Prompt, PromptCancel, PromptCancelled, PromptLimits, SessionChoice, When,
+        EXT_AGENT, EXT_AGENT_SCOPE, EXT_ASK, EXT_FRESH_ID, Prompt, PromptCancel, PromptCancelled,
+        PromptLimits, SessionChoice, When,
     },
 };
 
-use super::transcript::Printer;
+use super::{output_file::Out, piped, transcript::Printer};
 use crate::{
     args::{Mode, PromptArgs},
     error::{CliError, Outcome},
@@ -28,23 +29,25 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// A timeout cancels at the node; the client waits this much longer for it to say so (time).
 const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 
-/// Reads a prompt given as `-` from standard input, and refuses an empty or oversized one.
-pub(crate) fn text(argument: &str) -> Result<String, CliError> {
+/// The words of a prompt: the argument, `-` for standard input, and what is piped in after it. Refuses what is empty or
+/// too large.
+pub(crate) fn text(argument: &str, args: &PromptArgs) -> Result<String, CliError> {
+    // A tool that is named has its words; what comes on standard input is for whoever calls this in a loop.
+    let direct = argument.starts_with('/');
     let text = if argument == "-" {
-        let mut bytes = Vec::new();
-        let limit = PROMPT_BYTES as u64 + 1;
-        std::io::stdin()
-            .take(limit)
-            .read_to_end(&mut bytes)
-            .map_err(|e| CliError::usage(format!("cannot read the prompt from standard input: {e}")))?;
-        // Reading ends in the middle of whatever is too long: perhaps of a character.
-        if bytes.len() > PROMPT_BYTES {
-            return Err(too_long());
+        piped::all(args.timeout)?
+    } else if args.stdin || (!direct && piped::is_there()) {
+        let more = piped::all(args.timeout)?;
+        match more.trim().is_empty() {
+            true => argument.to_owned(),
+            false => {
+                if !args.stdin {
+                    // Whoever calls this in a loop over a pipe finds out where the rest of it went.
+                    anstream::eprintln!("! standard input ({} bytes) is part of the prompt", more.len());
+                }
+                format!("{argument}\n\n{more}")
+            }
         }
-        String::from_utf8(bytes).map_err(|_| {
-            CliError::usage("the prompt on standard input is not UTF-8 text")
-                .hint("name a file in the prompt and let the agent read it")
-        })?
     } else {
         argument.to_owned()
     };
@@ -57,26 +60,31 @@ pub(crate) fn text(argument: &str) -> Result<String, CliError> {
     Ok(text)
 }
 
-fn too_long() -> CliError {
+pub(super) fn too_long() -> CliError {
     CliError::usage(format!("the prompt is over the limit of {PROMPT_BYTES} bytes"))
         .hint("put the text into a file and let the agent read it")
 }
 
-/// The request for this prompt; a new session works in `cwd`.
-pub(crate) fn request(text: String, args: &PromptArgs, cwd: Option<String>) -> Result<Prompt, CliError> {
-    let (prompt_id, ext) = match &args.prompt_id {
+/// The session that was asked for; `last` when the last one is, `None` for a new one.
+pub(crate) fn selector(args: &PromptArgs) -> Option<String> {
+    let last = args.go_on.then(|| "last".to_owned());
+    args.session.clone().or_else(|| args.resume.clone()).or(last)
+}
+
+/// The request for this prompt.
+pub(crate) fn request(text: String, args: &PromptArgs, session: SessionChoice) -> Result<Prompt, CliError> {
+    let (prompt_id, mut ext) = match &args.prompt_id {
         Some(id) => (id.clone(), Ext::default()),
         None => (PromptId::from_random(random()?), Ext(vec![(EXT_FRESH_ID, Vec::new())])),
     };
-    let session = match &args.session {
-        Some(session) => SessionChoice::Existing(session.clone()),
-        None => SessionChoice::New { cwd },
-    };
+    ext.0.extend(args.ask.map(|ask| (EXT_ASK, vec![ask.to_byte()])));
+    ext.0.extend(args.agent.clone().map(|agent| (EXT_AGENT, agent.into_bytes())));
+    ext.0.extend(args.agent_scope.clone().map(|scope| (EXT_AGENT_SCOPE, scope.into_bytes())));
     let limits = PromptLimits {
         timeout_ms: args.timeout.map(millis),
-        max_cost: None,
+        max_cost: args.max_cost,
         max_turns: args.max_turns,
-        tools: args.tools.clone(),
+        tools: if args.no_tools { Some(Vec::new()) } else { args.tools.clone() },
     };
     Ok(Prompt {
         leaf: None,
@@ -84,9 +92,9 @@ pub(crate) fn request(text: String, args: &PromptArgs, cwd: Option<String>) -> R
         session,
         text,
         model: args.model.clone(),
-        when: When::Queue,
+        when: if args.steer { When::Steer } else { When::Queue },
         limits,
-        cancel_on_close: false,
+        cancel_on_close: args.cancel_on_exit,
         ext,
     })
 }
@@ -103,14 +111,18 @@ pub(crate) struct Way<'a> {
     /// The node, and the chains that this machine holds there.
     pub(crate) subject: NodeId,
     pub(crate) held: &'a [Vec<u8>],
+    /// It runs in this process, and ends with it: elsewhere it goes on when this command is gone.
+    pub(crate) here: bool,
 }
 
 /// Sends the prompt, prints what comes of it, and ends as it ended.
-pub(crate) async fn run(way: &Way<'_>, prompt: Prompt, mode: Mode) -> Outcome {
+pub(crate) async fn run(way: &Way<'_>, prompt: Prompt, args: &PromptArgs) -> Outcome {
+    let out = Out::open(args.output.as_deref())?;
+    let mode = args.mode;
     let limit = prompt.limits.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(TIMEOUT_GRACE));
     let work = async {
         let stream = way.client.prompt(&prompt).await?;
-        follow(way, stream, &prompt, mode).await
+        follow(way, stream, &prompt, mode, out).await
     };
     match limit {
         None => work.await,
@@ -124,11 +136,12 @@ pub(crate) async fn run(way: &Way<'_>, prompt: Prompt, mode: Mode) -> Outcome {
     }
 }
 
-async fn follow(way: &Way<'_>, mut stream: PromptStream, prompt: &Prompt, mode: Mode) -> Outcome {
+async fn follow(way: &Way<'_>, mut stream: PromptStream, prompt: &Prompt, mode: Mode, out: Out) -> Outcome {
     let accepted = stream.accepted().clone();
     // Before anybody is told that it runs: Ctrl-C cancels it from then on.
-    let mut interrupts = crate::signals::Interrupts::new()?;
-    let mut printer = Printer::new(mode, accepted.session);
+    let mut interrupts =
+        if way.here { crate::signals::Interrupts::and_ends()? } else { crate::signals::Interrupts::new()? };
+    let mut printer = Printer::to(out, mode, accepted.session);
     printer.accepted(&accepted, &prompt.prompt_id)?;
     let session = accepted.session.to_string();
     let mut cancelling: Option<Cancelling<'_>> = None;
@@ -156,7 +169,8 @@ async fn follow(way: &Way<'_>, mut stream: PromptStream, prompt: &Prompt, mode: 
         };
         printer.item(&item)?;
         if let StreamItem::Durable(Durable { event: Event::Settled(settled), .. }) = item {
-            return ended(settled);
+            ended(settled)?;
+            return Ok(printer.keep()?);
         }
     }
 }
@@ -194,7 +208,7 @@ async fn cancel(way: &Way<'_>, session: &str, prompt_id: &PromptId) -> Result<()
     Ok(())
 }
 
-fn ended(settled: SettledEvent) -> Outcome {
+pub(super) fn ended(settled: SettledEvent) -> Outcome {
     let kind = match settled.outcome {
         Settlement::Completed => return Ok(()),
         Settlement::Failed | Settlement::Interrupted => ExitKind::Failed,
@@ -214,15 +228,36 @@ fn ended(settled: SettledEvent) -> Outcome {
 
 /// `-p`: through this machine's node when it runs, else in this process; in the caller's directory.
 pub(crate) async fn here(home: Home, argument: &str, args: &PromptArgs) -> Outcome {
-    let text = text(argument)?;
+    let text = text(argument, args)?;
     let cwd = std::env::current_dir()
         .map_err(|e| CliError::machine(format!("cannot see the current directory: {e}")))?;
     let cwd = cwd.to_str().ok_or_else(|| CliError::machine("the current directory's name is not UTF-8"))?;
-    let request = request(text, args, Some(cwd.to_owned()))?;
     let machine = Machine::open(&home)?;
-    let local = machine.node_or_hall().await?;
-    let way = Way { machine: &machine, client: &local.client, subject: machine.run.node(), held: &[] };
-    let done = run(&way, request, args.mode).await;
+    let session = match selector(args) {
+        Some(_) if args.go_on => SessionChoice::Existing(last_here(&machine, cwd)?),
+        Some(session) => SessionChoice::Existing(session),
+        None => SessionChoice::New { cwd: Some(cwd.to_owned()) },
+    };
+    let request = request(text, args, session)?;
+    let local = match &args.api_base {
+        // The server is of this run alone: no node knows it.
+        Some(base) => machine.in_process(Some(base)).await?,
+        None => machine.node_or_hall().await?,
+    };
+    let here = local.in_process();
+    let way = Way { machine: &machine, client: &local.client, subject: machine.run.node(), held: &[], here };
+    let done = run(&way, request, args).await;
     local.close().await;
     done
+}
+
+/// The last session of one's own in this directory.
+fn last_here(machine: &Machine, cwd: &str) -> Result<String, CliError> {
+    let sessions = Sessions::without_store(&machine.home).list(false).map_err(CliError::machine)?;
+    let own = Some(machine.run.node());
+    let last = sessions.iter().find(|session| session.cwd == cwd && session.principal == own);
+    last.map(|session| session.id.to_string()).ok_or_else(|| {
+        CliError::new(ExitKind::NotFound, "there is no session in this directory to continue")
+            .hint("leave --continue out to begin one; 'clankers session list' shows all")
+    })
 }

@@ -9,7 +9,7 @@ use clankers_protocol::{
 use serde_json::{Value, json};
 
 use crate::{
-    args::{PsArgs, SessionCommand},
+    args::PsArgs,
     error::{CliError, Outcome},
     local::Machine,
     output::{self, ago, rfc3339},
@@ -34,11 +34,6 @@ pub(crate) async fn run(home: Home, args: PsArgs, json: bool) -> Outcome {
     }
 }
 
-pub(crate) async fn session(home: Home, command: SessionCommand, json: bool) -> Outcome {
-    let SessionCommand::List { all } = command;
-    run(home, PsArgs { all, remote: None }, json).await
-}
-
 async fn print(client: &Client, archived: bool, json: bool) -> Outcome {
     let sessions = all(client, archived).await?;
     if json {
@@ -58,7 +53,7 @@ async fn print(client: &Client, archived: bool, json: bool) -> Outcome {
 }
 
 /// Every session that may be seen, page by page.
-async fn all(client: &Client, archived: bool) -> Result<Vec<SessionInfo>, CliError> {
+pub(super) async fn all(client: &Client, archived: bool) -> Result<Vec<SessionInfo>, CliError> {
     let mut sessions = Vec::new();
     loop {
         let skip = sessions.len() as u64;
@@ -72,7 +67,7 @@ async fn all(client: &Client, archived: bool) -> Result<Vec<SessionInfo>, CliErr
     }
 }
 
-fn state(info: &SessionInfo) -> &'static str {
+pub(super) fn state(info: &SessionInfo) -> &'static str {
     use clankers_protocol::request::session::SessionState;
     match (info.archived, info.state) {
         (true, _) => "archived",
@@ -83,7 +78,7 @@ fn state(info: &SessionInfo) -> &'static str {
     }
 }
 
-fn value(info: &SessionInfo) -> Value {
+pub(super) fn value(info: &SessionInfo) -> Value {
     json!({
         "id": info.id,
         "title": info.title,

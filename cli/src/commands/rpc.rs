@@ -6,7 +6,10 @@ use clankers_node::{mesh::Path, store::Home};
 use clankers_protocol::{
     message::Ext,
     refusal::ExitKind,
-    request::node::{Info, InfoReply},
+    request::{
+        node::{Info, InfoReply},
+        prompt::SessionChoice,
+    },
 };
 use serde_json::json;
 
@@ -90,16 +93,26 @@ async fn ping_reached(peer: &Peer, count: u32, limit: Duration, json: bool) -> O
 }
 
 async fn remote_prompt(machine: &Machine, peer: &str, text: &str, args: &PromptArgs) -> Outcome {
-    let text = prompt::text(text)?;
-    let mut request = prompt::request(text, args, None)?;
+    if args.api_base.is_some() {
+        return Err(CliError::usage(
+            "--api-base is for -p: another node asks the servers of its own settings",
+        ));
+    }
+    let text = prompt::text(text, args)?;
+    let session = match prompt::selector(args) {
+        Some(session) => SessionChoice::Existing(session),
+        None => SessionChoice::New { cwd: None },
+    };
+    let mut request = prompt::request(text, args, session)?;
     let begun = Instant::now();
     let limit = args.timeout.map_or(DIAL_TIMEOUT, |limit| limit.min(DIAL_TIMEOUT));
     let peer = Peer::reach(machine, peer, limit).await?;
     // The time limit is for all of it.
     request.limits.timeout_ms =
         args.timeout.map(|limit| prompt::millis(limit.saturating_sub(begun.elapsed())));
-    let way = prompt::Way { machine, client: &peer.client, subject: peer.subject, held: &peer.held };
-    let done = prompt::run(&way, request, args.mode).await;
+    let way =
+        prompt::Way { machine, client: &peer.client, subject: peer.subject, held: &peer.held, here: false };
+    let done = prompt::run(&way, request, args).await;
     peer.close().await;
     done.map_err(|error| error.about(machine))
 }

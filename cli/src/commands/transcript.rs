@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use super::output_file::Out;
+
 use clankers_protocol::{
     PromptId, SessionId,
     conversation::ToolStatus,
@@ -15,11 +17,14 @@ use crate::args::Mode;
 
 /// Characters of a tool's arguments or outcome shown to people.
 const FOLDED_CHARS: usize = 100;
+/// Characters of a notice shown to people.
+const NOTICE_CHARS: usize = 400;
 
 /// Prints one prompt.
 pub(crate) struct Printer {
     mode: Mode,
     session: SessionId,
+    out: Out,
     /// The message whose text is being printed, so that its durable event is not printed again.
     streamed: Option<String>,
     /// Where the cursor is: a line has begun.
@@ -30,13 +35,23 @@ pub(crate) struct Printer {
 
 impl Printer {
     pub(crate) fn new(mode: Mode, session: SessionId) -> Self {
-        Self { mode, session, streamed: None, mid_line: false, direct: None }
+        Self::to(Out::Standard, mode, session)
+    }
+
+    /// One that prints to somewhere else.
+    pub(crate) fn to(out: Out, mode: Mode, session: SessionId) -> Self {
+        Self { mode, session, out, streamed: None, mid_line: false, direct: None }
+    }
+
+    /// All was said, and well: what goes into a file is there now.
+    pub(crate) fn keep(self) -> io::Result<()> {
+        self.out.keep()
     }
 
     /// The first line.
-    pub(crate) fn accepted(&self, accepted: &Accepted, prompt_id: &PromptId) -> io::Result<()> {
+    pub(crate) fn accepted(&mut self, accepted: &Accepted, prompt_id: &PromptId) -> io::Result<()> {
         match self.mode {
-            Mode::Json => line(&jsonl::accepted(accepted, prompt_id)),
+            Mode::Json => self.out.line(&jsonl::accepted(accepted, prompt_id)),
             Mode::Text if io::stderr().is_terminal() => {
                 anstream::eprintln!("session {}", self.session.short());
                 Ok(())
@@ -48,12 +63,17 @@ impl Printer {
     /// One item of the stream.
     pub(crate) fn item(&mut self, item: &StreamItem) -> io::Result<()> {
         if self.mode == Mode::Json {
-            return jsonl::item(self.session, item).map_or(Ok(()), |value| line(&value));
+            return jsonl::item(self.session, item).map_or(Ok(()), |value| self.out.line(&value));
         }
         match item {
             StreamItem::Live(DeltaKind::Text, delta) => {
                 self.streamed = Some(delta.item.clone());
                 self.write(&delta.text)
+            }
+            StreamItem::Live(DeltaKind::Notice, delta) => {
+                self.end_line()?;
+                anstream::eprintln!("! {}", text::line(&delta.text, NOTICE_CHARS));
+                Ok(())
             }
             StreamItem::Live(..) => Ok(()),
             StreamItem::Durable(Durable { event, .. }) => self.event(event),
@@ -92,7 +112,11 @@ impl Printer {
                 Ok(())
             }
             Event::Settled(_) => self.end_line(),
-            Event::Prompt(_) | Event::Usage(_) => Ok(()),
+            Event::Prompt(_)
+            | Event::Usage(_)
+            | Event::Steered(_)
+            | Event::Compacted(_)
+            | Event::Resolved(_) => Ok(()),
         }
     }
 
@@ -101,16 +125,13 @@ impl Printer {
             return Ok(());
         }
         self.mid_line = !dirty.ends_with('\n');
-        let mut out = io::stdout().lock();
-        out.write_all(Clean::block(dirty).as_str().as_bytes())?;
-        out.flush()
+        self.out.write(Clean::block(dirty).as_str().as_bytes())
     }
 
-    fn end_line(&mut self) -> io::Result<()> {
+    /// Ends a line that has begun.
+    pub(crate) fn end_line(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.mid_line) {
-            let mut out = io::stdout().lock();
-            out.write_all(b"\n")?;
-            out.flush()?;
+            self.out.write(b"\n")?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The stage: two machines in temporary directories, and commands run on them for real.
+//! The stage: three machines in temporary directories, and commands run on them for real.
 
 use std::{
     io::Write,
@@ -9,14 +9,19 @@ use std::{
 };
 
 use clankers_protocol::text::Clean;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
-    process::Command,
+    net::unix::pipe,
+    process::{Child, Command},
 };
 
-use crate::{error::CliError, output};
+use crate::{
+    error::{CliError, Outcome},
+    output,
+};
 
 /// How long one command of the demo may take (time).
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
@@ -39,6 +44,7 @@ pub(super) struct Stage {
     dir: TempDir,
     pub(super) desk: Machine,
     pub(super) laptop: Machine,
+    pub(super) friend: Machine,
 }
 
 /// One machine: a home, and a directory to stand in.
@@ -73,12 +79,13 @@ impl Stage {
             write_settings(&home, name, port)?;
             Ok(Machine { name, home, user_home, project, program: program.clone() })
         };
-        Ok(Self { desk: machine("desk")?, laptop: machine("laptop")?, dir })
+        let (desk, laptop) = (machine("desk")?, machine("laptop")?);
+        Ok(Self { desk, laptop, friend: machine("friend")?, dir })
     }
 
     /// Stops what runs, whatever state it is in, and clears up; says where the homes are when they are kept.
     pub(super) async fn strike(self, keep: bool) -> Option<PathBuf> {
-        for machine in [&self.laptop, &self.desk] {
+        for machine in [&self.friend, &self.laptop, &self.desk] {
             machine.put_out().await;
         }
         keep.then(|| self.dir.keep())
@@ -115,7 +122,23 @@ impl Machine {
         })
     }
 
-    async fn run(&self, args: &[&str], shown: bool) -> Result<Ran, CliError> {
+    /// Begins `clankers ARGS` here, shown as a person would type it, and waits until it has said `ready`.
+    pub(super) async fn begin(&mut self, args: &[&str], ready: &str) -> Result<Watching, CliError> {
+        let words: Vec<String> = args.iter().map(|word| quoted(word)).collect();
+        let words = words.join(" ");
+        output::lines([format!("{}$ clankers {words}", self.name).as_str()])?;
+        // One pipe for both: what it says and what it prints is shown in the order in which it came.
+        let (said, all) = std::io::pipe()?;
+        let mut command = self.command(args);
+        let child = command.stdout(all.try_clone()?).stderr(all).spawn()?;
+        drop(command);
+        let said = pipe::Receiver::from_owned_fd(said.into())?;
+        let mut watching = Watching { child, said, words };
+        let _before_its_end = watching.until(ready).await?;
+        Ok(watching)
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(args).current_dir(&self.project).kill_on_drop(true);
         for name in CLEARED {
@@ -123,7 +146,11 @@ impl Machine {
         }
         command.env("HOME", &self.user_home).env("CLANKERS_HOME", &self.home);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
+        command
+    }
+
+    async fn run(&self, args: &[&str], shown: bool) -> Result<Ran, CliError> {
+        let mut child = self.command(args).spawn()?;
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let work = async {
             let (stdout, stderr, status) = tokio::join!(
@@ -133,11 +160,7 @@ impl Machine {
             );
             Ok::<_, CliError>(Ran { stdout: stdout?, stderr: stderr?, status: status? })
         };
-        tokio::time::timeout(COMMAND_TIMEOUT, work).await.unwrap_or_else(|_| {
-            let words =
-                format!("'clankers {}' took more than {} s", args.join(" "), COMMAND_TIMEOUT.as_secs());
-            Err(CliError::new(clankers_protocol::refusal::ExitKind::Timeout, words))
-        })
+        tokio::time::timeout(COMMAND_TIMEOUT, work).await.unwrap_or_else(|_| Err(late(&args.join(" "))))
     }
 
     /// Ends this machine's node, politely or not.
@@ -151,14 +174,64 @@ impl Machine {
         if stopped.is_ok_and(|ran| ran.status.success()) {
             return;
         }
-        if let Some(pid) = holder()
-            .and_then(|h| h.pid)
-            .and_then(|p| i32::try_from(p).ok())
-            .and_then(rustix::process::Pid::from_raw)
+        if let Some(pid) =
+            holder().and_then(|h| h.pid).and_then(|p| i32::try_from(p).ok()).and_then(Pid::from_raw)
         {
             // It may have ended meanwhile, which is what is wanted.
-            let _killed = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _killed = kill_process(pid, Signal::KILL);
         }
+    }
+}
+
+fn late(words: &str) -> CliError {
+    let words = format!("'clankers {words}' took more than {} s", COMMAND_TIMEOUT.as_secs());
+    CliError::new(clankers_protocol::refusal::ExitKind::Timeout, words)
+}
+
+/// A command that goes on while others run. What it says meanwhile is shown at its end: not amid their words.
+pub(super) struct Watching {
+    child: Child,
+    said: pipe::Receiver,
+    words: String,
+}
+
+impl Watching {
+    /// Shows what comes until a whole line with `wanted` is among it. Whether that came before its end.
+    pub(super) async fn until(&mut self, wanted: &str) -> Result<bool, CliError> {
+        let from = &mut self.said;
+        let work = async {
+            let mut said = Vec::new();
+            let mut piece = vec![0; PIECE_BYTES];
+            let is_there = |said: &[u8]| {
+                let text = String::from_utf8_lossy(said);
+                text.split_inclusive('\n').any(|line| line.ends_with('\n') && line.contains(wanted))
+            };
+            while !is_there(&said) && said.len() < KEPT_BYTES {
+                let read = from.read(&mut piece).await?;
+                let Some(bytes) = piece.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+                said.extend_from_slice(bytes);
+            }
+            let (there, all) = (is_there(&said), said.len());
+            show(&mut said, all).map(|()| there)
+        };
+        Ok(tokio::time::timeout(COMMAND_TIMEOUT, work).await.map_err(|_| late(&self.words))??)
+    }
+
+    /// Ctrl-C at its terminal.
+    pub(super) fn interrupt(&self) -> Outcome {
+        let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| late(&self.words))?;
+        Ok(kill_process(pid, Signal::INT).map_err(std::io::Error::from)?)
+    }
+
+    /// Waits for its end, and shows the rest; all of that is `stdout`.
+    pub(super) async fn finish(mut self) -> Result<Ran, CliError> {
+        let work = async {
+            let said = tee(Some(self.said), Some(Show::WholeLines));
+            let (said, status) = tokio::join!(said, self.child.wait());
+            Ok::<_, CliError>(Ran { stdout: said?, stderr: String::new(), status: status? })
+        };
+        tokio::time::timeout(COMMAND_TIMEOUT, work).await.unwrap_or_else(|_| Err(late(&self.words)))
     }
 }
 

@@ -15,13 +15,20 @@ use crate::{
 const FIND_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often the laptop is asked whom it has found (time).
 const FIND_POLL: Duration = Duration::from_millis(100);
+/// How soon what runs under a token that was taken back must have ended (time): a second, and room for a busy machine.
+const END_LIMIT: Duration = Duration::from_secs(5);
 /// What both nodes are started with: this machine only.
 const START: &[&str] = &["daemon", "start", "-d", "--bind", "127.0.0.1:0", "--relay", "off", "--mdns", "on"];
+
+/// Characters of a session's id that are typed (count): as `ps` prints them.
+const ID_CHARS: usize = 10;
 
 const QUESTION: &str = "Which TODOs are left in this project?";
 
 pub(super) async fn play(stage: &mut Stage) -> Outcome {
-    say("Two machines, a desk and a laptop, played by two homes on this one. Nothing leaves it.")?;
+    say(
+        "A desk and a laptop, later a friend's machine: played by three homes on this one. Nothing leaves it.",
+    )?;
     std::fs::create_dir_all(stage.desk.project.join("src"))?;
     std::fs::write(
         stage.desk.project.join("src/main.rs"),
@@ -32,6 +39,9 @@ pub(super) async fn play(stage: &mut Stage) -> Outcome {
     refused(stage).await?;
     granted(stage).await?;
     scoped(stage).await?;
+    passed_on(stage).await?;
+    watched(stage).await?;
+    taken_back(stage).await?;
     stop(stage).await
 }
 
@@ -106,8 +116,73 @@ async fn scoped(stage: &mut Stage) -> Outcome {
     ok(stage.desk.clankers(&["ps"]).await?, "the desk sees its sessions").map(drop)
 }
 
+async fn passed_on(stage: &mut Stage) -> Outcome {
+    step(7, "The laptop's owner lets a friend search too, and no more; nobody needs to be asked for that")?;
+    let cid = held(stage).await?;
+    let friend = text(&stage.friend.ask(&["rpc", "id", "--json"]).await?, "id")?;
+    let delegate = ["token", "delegate", "--from", cid.as_str(), "--for", friend.as_str(), "--tools", "grep"];
+    let ran = ok(stage.laptop.clankers(&delegate).await?, "a part is passed on")?;
+    std::fs::write(stage.friend.project.join("desk.token"), ran.stdout)?;
+    ok(stage.friend.clankers(&["token", "import", "desk.token"]).await?, "the friend keeps the token")?;
+    let ticket = text(&stage.desk.ask(&["rpc", "id", "--json"]).await?, "ticket")?;
+    let add = ["rpc", "peers", "add", ticket.as_str(), "--label", "desk"];
+    ok(stage.friend.clankers(&add).await?, "the desk has a name")?;
+    let ran = stage.friend.clankers(&["rpc", "prompt", "desk", "/grep TODO src"]).await?;
+    check(ok(ran, "the friend may search")?.stdout.contains("translate"), "grep found what is there")?;
+    let ran = stage.friend.clankers(&["rpc", "prompt", "desk", "/read src/main.rs"]).await?;
+    exits(&ran, ExitKind::Denied, "what the laptop did not pass on is refused")
+}
+
+async fn watched(stage: &mut Stage) -> Outcome {
+    step(8, "The friend may watch one of the laptop's sessions: the laptop prompts, the friend sees it too")?;
+    let sessions = stage.laptop.ask(&["ps", "--remote", "desk", "--json"]).await?;
+    let newest = sessions.as_array().and_then(|sessions| sessions.first());
+    let session: String = text(newest.unwrap_or(&Value::Null), "id")?.chars().take(ID_CHARS).collect();
+    let friend = text(&stage.friend.ask(&["rpc", "id", "--json"]).await?, "id")?;
+    let create = ["token", "create", "--for", friend.as_str(), "--read-only", "--session", session.as_str()];
+    let ran = ok(stage.desk.clankers(&create).await?, "a token for one session is made")?;
+    std::fs::write(stage.friend.project.join("watch.token"), ran.stdout)?;
+    ok(stage.friend.clankers(&["token", "import", "watch.token"]).await?, "the friend keeps the token")?;
+    let attach = ["attach", session.as_str(), "--remote", "desk", "--read-only", "--tail", "0"];
+    let mut watching = stage.friend.begin(&attach, "watching").await?;
+    let prompt = ["rpc", "prompt", "desk", QUESTION, "--session", session.as_str()];
+    ok(stage.laptop.clankers(&prompt).await?, "the prompt runs")?;
+    say("(the friend's terminal, until it leaves with Ctrl-C)")?;
+    check(watching.until("src/main.rs:2").await?, "the friend sees the same words")?;
+    watching.interrupt()?;
+    let ran = ok(watching.finish().await?, "watching is left")?;
+    check(ran.stdout.contains("detached"), "the friend is told how to come back")
+}
+
+async fn taken_back(stage: &mut Stage) -> Outcome {
+    step(
+        9,
+        "The desk's owner takes the laptop's token back: what runs under it ends, the friend's part too",
+    )?;
+    let cid = held(stage).await?;
+    let watching = stage.laptop.begin(&["attach", "--remote", "desk", "last"], "watching").await?;
+    ok(stage.desk.clankers(&["token", "revoke", cid.as_str()]).await?, "the token is taken back")?;
+    let taken = Instant::now();
+    let ran = watching.finish().await?;
+    exits(&ran, ExitKind::Denied, "the watching ends")?;
+    check(taken.elapsed() < END_LIMIT, "the watching ends at once")?;
+    let ran = stage.friend.clankers(&["rpc", "prompt", "desk", "/grep TODO src"]).await?;
+    exits(&ran, ExitKind::Denied, "what was passed on ends with it")
+}
+
+/// The CID of the token that the laptop holds.
+async fn held(stage: &Stage) -> Result<String, CliError> {
+    let tokens = stage.laptop.ask(&["token", "list", "--json"]).await?;
+    let held = tokens
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|token| token.get("issued").and_then(Value::as_bool) == Some(false));
+    text(held.unwrap_or(&Value::Null), "cid")
+}
+
 async fn stop(stage: &mut Stage) -> Outcome {
-    step(7, "Stop both")?;
+    step(10, "Stop both")?;
     for machine in [&mut stage.laptop, &mut stage.desk] {
         ok(machine.clankers(&["daemon", "stop"]).await?, "the node stopped")?;
     }

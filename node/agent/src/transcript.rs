@@ -3,8 +3,13 @@
 use std::collections::VecDeque;
 
 use clankers_protocol::{
-    conversation::{Message, ToolCall, ToolStatus},
+    conversation::{Message, ToolCall, ToolStatus, Usage},
     event::{Event, MessageEvent, PromptEvent, ToolCallEvent, ToolResultEvent},
+};
+
+use crate::{
+    compaction,
+    context::{Carried, is_empty},
 };
 
 /// What a call is answered with when a crash took its result.
@@ -22,13 +27,16 @@ pub struct Rebuilt {
     pub queued: Vec<PromptEvent>,
     /// Calls without a result in the log. The transcript answers them with [`LOST_RESULT`]; the log should get the same.
     pub lost: Vec<ToolResultEvent>,
+    /// What belongs to the transcript and is not in it.
+    pub carried: Carried,
 }
 
 /// The transcript of durable events, in the order of the log.
 ///
 /// A prompt may be accepted while another runs: its words enter when the one before is settled, and never when it was
-/// settled before its turn came. A direct tool prompt (a call that no message asked for) is told as a user's words, so
-/// that no model is credited with it. Results come in the order of their calls, whichever ended first. A log that a
+/// settled before its turn came, or without an event of its own. A direct tool prompt (a call that no message asked for) is told as a user's words, so
+/// that no model is credited with it. Words from the side stand where they were heard; a compaction replaces what came
+/// before it by its summary; thinking is left out when a prompt for another model begins. Results come in the order of their calls, whichever ended first. A log that a
 /// crash or a bug has left with holes still gives a transcript that providers accept.
 #[must_use]
 pub fn rebuild<'e>(events: impl IntoIterator<Item = &'e Event>) -> Rebuilt {
@@ -37,19 +45,22 @@ pub fn rebuild<'e>(events: impl IntoIterator<Item = &'e Event>) -> Rebuilt {
         builder.take(event);
     }
     builder.close();
-    let Builder { messages, running, queued, lost, .. } = builder;
-    Rebuilt { messages, running, queued: queued.into(), lost }
+    let Builder { messages, running, queued, lost, carried, .. } = builder;
+    Rebuilt { messages, running, queued: queued.into(), lost, carried }
 }
 
 #[derive(Default)]
 struct Builder {
     messages: Vec<Message>,
     running: Option<PromptEvent>,
+    /// The running prompt has an event of its own.
+    began: bool,
     queued: VecDeque<PromptEvent>,
     lost: Vec<ToolResultEvent>,
     /// The message whose calls are being collected, not yet in `messages`.
     open: Option<Open>,
     direct: Vec<ToolCallEvent>,
+    carried: Carried,
 }
 
 struct Open {
@@ -59,6 +70,7 @@ struct Open {
 
 impl Builder {
     fn take(&mut self, event: &Event) {
+        self.began |= !matches!(event, Event::Prompt(_) | Event::Settled(_));
         match event {
             Event::Prompt(prompt) if self.running.is_none() => self.begin(prompt.clone()),
             Event::Prompt(prompt) => self.queued.push_back(prompt.clone()),
@@ -71,6 +83,10 @@ impl Builder {
             Event::Settled(settled) => {
                 if self.running.as_ref().is_some_and(|prompt| prompt.prompt_id == settled.prompt_id) {
                     self.close();
+                    if !self.began {
+                        // No model ever saw it.
+                        self.messages.pop_if(|last| matches!(last, Message::User { .. }));
+                    }
                     self.running = None;
                     if let Some(next) = self.queued.pop_front() {
                         self.begin(next);
@@ -79,13 +95,37 @@ impl Builder {
                     self.queued.retain(|prompt| prompt.prompt_id != settled.prompt_id);
                 }
             }
-            Event::Usage(_) => {}
+            Event::Usage(usage) => self.measure(usage.usage),
+            Event::Steered(words) => {
+                self.close();
+                self.messages.push(Message::User { text: words.text.clone() });
+            }
+            Event::Compacted(compacted) => {
+                self.close();
+                let kept = usize::try_from(compacted.kept).unwrap_or(usize::MAX);
+                compaction::replace(&mut self.messages, &compacted.summary, kept);
+                self.carried.measured = None;
+            }
+            Event::Resolved(_) => {}
         }
     }
 
+    /// A model call was counted: what it was given, and the message that it said, if it said one.
+    fn measure(&mut self, usage: Usage) {
+        let answered = |open: &Open| !open.calls.is_empty() && open.calls.iter().all(|(_, r)| r.is_some());
+        if self.open.as_ref().is_some_and(answered) {
+            self.close();
+        }
+        let messages = self.messages.len() + usize::from(self.open.is_some());
+        self.carried.measure(messages, usage);
+    }
+
     fn begin(&mut self, prompt: PromptEvent) {
+        self.close();
+        self.carried.begin(&prompt.model, &mut self.messages);
         self.messages.push(Message::User { text: prompt.text.clone() });
         self.running = Some(prompt);
+        self.began = false;
     }
 
     fn call(&mut self, event: &ToolCallEvent) {
@@ -123,11 +163,15 @@ impl Builder {
         }
         let Some(Open { message, calls }) = self.open.take() else { return };
         let wishes = calls.iter().map(|(call, _)| call.clone()).collect();
-        self.messages.push(Message::Assistant {
-            thinking: message.thinking,
-            text: message.text,
-            calls: wishes,
-        });
+        let (thinking, text) = (message.thinking, message.text);
+        let said = Message::Assistant { thinking, text, calls: wishes };
+        if is_empty(&said) {
+            if let Some(measured) = &mut self.carried.measured {
+                measured.messages = measured.messages.min(self.messages.len());
+            }
+            return;
+        }
+        self.messages.push(said);
         for (call, result) in calls {
             if result.is_none() {
                 self.lose(&call.id, &call.name);

@@ -1,32 +1,39 @@
 //! One turn: from a prompt to the end of its answer.
 
+mod compacting;
 mod draft;
+mod ending;
 mod ids;
 mod io;
 mod spend;
+mod steers;
 mod work;
-
-use std::collections::VecDeque;
 
 use clankers_protocol::{
     Timestamp,
-    conversation::{Message, ModelEvent, ModelRequest, StopReason, ToolCall, ToolSpec, ToolStatus},
+    conversation::{Message, ModelEvent, ModelRequest, StopReason, ToolCall, ToolSpec, ToolStatus, Usage},
     event::{Event, Outcome, ToolCallEvent},
 };
 
 pub use self::io::{Failure, Finished, Input, Interrupt, Output, TurnConfig, TurnLimits};
 use self::{
+    compacting::Compaction,
     draft::{Draft, TooLarge},
     ids::Ids,
     spend::Spend,
+    steers::Steers,
     work::Work,
 };
-use crate::limits::STEERS;
+use crate::{
+    context::{Carried, is_empty},
+    limits::PAUSES,
+};
 
 #[derive(Debug)]
 enum State {
     New,
     Asking(Draft),
+    Compacting(Compaction),
     Working(Work),
     Finished,
 }
@@ -38,10 +45,20 @@ pub struct Turn {
     system: String,
     tools: Vec<ToolSpec>,
     limits: TurnLimits,
+    window: Option<u64>,
     transcript: Vec<Message>,
+    carried: Carried,
     ids: Ids,
     spend: Spend,
-    steers: VecDeque<String>,
+    steers: Steers,
+    /// Pauses in a row (count).
+    pauses: u32,
+    /// A compaction has happened and the model has not answered since: another one would not help.
+    compacted: bool,
+    /// A compaction has failed: no other one is tried unless the provider asks for it.
+    compaction_failed: bool,
+    /// Something of it is in the log.
+    on_record: bool,
     state: State,
 }
 
@@ -49,11 +66,37 @@ impl Turn {
     /// A turn that waits for [`Input::Start`].
     #[must_use]
     pub fn new(config: TurnConfig) -> Self {
-        let TurnConfig { prefix, model, price, system, tools, limits, transcript } = config;
+        let TurnConfig {
+            prefix,
+            model,
+            price,
+            long_price,
+            system,
+            tools,
+            limits,
+            window,
+            mut transcript,
+            mut carried,
+        } = config;
         let ids = Ids::new(prefix, &transcript);
-        let steers = VecDeque::new();
-        let spend = Spend::new(price);
-        Self { model, system, tools, limits, transcript, ids, spend, steers, state: State::New }
+        carried.begin(&model, &mut transcript);
+        Self {
+            model,
+            system,
+            tools,
+            limits,
+            window,
+            transcript,
+            carried,
+            ids,
+            spend: Spend::new(price, long_price),
+            steers: Steers::default(),
+            pauses: 0,
+            compacted: false,
+            compaction_failed: false,
+            on_record: false,
+            state: State::New,
+        }
     }
 
     /// The conversation so far: when the turn has finished, what the next one starts from.
@@ -62,9 +105,19 @@ impl Turn {
         &self.transcript
     }
 
-    /// The same without a copy.
+    /// What the next turn is to know beside it.
     #[must_use]
-    pub fn into_transcript(self) -> Vec<Message> {
+    pub fn carried(&self) -> &Carried {
+        &self.carried
+    }
+
+    /// What the next turn starts from, without a copy. A turn that left nothing in the log leaves nothing here
+    /// either, not even its prompt: [`crate::rebuild`] could not tell it from one that never ran.
+    #[must_use]
+    pub fn into_transcript(mut self) -> Vec<Message> {
+        if self.is_finished() && !self.on_record {
+            self.transcript.pop_if(|last| matches!(last, Message::User { .. }));
+        }
         self.transcript
     }
 
@@ -79,24 +132,29 @@ impl Turn {
         if self.is_finished() {
             return;
         }
+        let before = out.len();
         match input {
             Input::Start { prompt } => self.start(now, prompt, out),
             Input::Model(event) => self.model(now, event, out),
-            Input::ModelFailed { failure, message } => self.model_failed(failure, message, out),
+            Input::ModelFailed { failure, message } => self.model_failed(now, failure, message, out),
             Input::ToolFinished { call_id, status, text } => {
                 if let State::Working(work) = &mut self.state {
                     work.finish(&call_id, status, text, out);
                     self.work_on(now, out);
                 }
             }
-            Input::Steer { text } if self.steers.len() < STEERS => self.steers.push_back(text),
-            Input::Steer { text } => out.push(Output::SteerRefused { text }),
+            Input::Steer(words) => {
+                if let Err(words) = self.steers.push(words) {
+                    out.push(Output::SteerRefused(words));
+                }
+            }
             Input::Interrupt(why) => self.interrupt(why, out),
             Input::Tick => {}
         }
         if !self.is_finished() && self.is_late(now) {
             self.interrupt(Interrupt::TimedOut, out);
         }
+        self.on_record |= out.iter().skip(before).any(|output| matches!(output, Output::Durable(_)));
     }
 
     fn is_late(&self, now: Timestamp) -> bool {
@@ -124,9 +182,12 @@ impl Turn {
             self.finish(Outcome::Limit, Some(why), out);
             return;
         }
-        for text in self.steers.drain(..) {
-            out.push(Output::Steered { text: text.clone() });
-            self.transcript.push(Message::User { text });
+        for words in self.steers.take() {
+            self.transcript.push(Message::User { text: words.text.clone() });
+            out.push(Output::Durable(Event::Steered(words)));
+        }
+        if self.compact_if_needed(out) {
+            return;
         }
         self.spend.asked();
         self.state = State::Asking(Draft::new(self.ids.message()));
@@ -139,6 +200,10 @@ impl Turn {
     }
 
     fn model(&mut self, now: Timestamp, event: ModelEvent, out: &mut Vec<Output>) {
+        if matches!(self.state, State::Compacting(_)) {
+            self.summary(now, event, out);
+            return;
+        }
         let State::Asking(draft) = &mut self.state else { return };
         let taken = match event {
             ModelEvent::Text(more) => draft.text(&more, out),
@@ -179,15 +244,32 @@ impl Turn {
             call.id = self.ids.call(&call.id);
         }
         let (usage, item) = (draft.usage, draft.item().to_owned());
+        let wordless = !draft.has_text();
         let (event, message) = draft.complete(stop, calls.clone());
         out.push(Output::Durable(Event::Message(event)));
-        self.transcript.push(message);
-        self.spend.answered(usage, &self.model, out);
+        self.keep(message);
+        self.answered(usage, out);
+        self.compacted = false;
         if calls.is_empty() {
-            self.said(now, stop, out);
+            self.said(now, stop, wordless, out);
         } else {
             self.begin_work(now, &item, stop, calls, out);
         }
+    }
+
+    /// A message enters the transcript, unless it says nothing: providers do not take such a one back.
+    fn keep(&mut self, message: Message) {
+        if !is_empty(&message) {
+            self.transcript.push(message);
+        }
+    }
+
+    /// A call for an answer has ended, with what it used if that is known.
+    fn answered(&mut self, usage: Option<Usage>, out: &mut Vec<Output>) {
+        if let Some(usage) = usage {
+            self.carried.measure(self.transcript.len(), usage);
+        }
+        self.spend.answered(usage, &self.model, out);
     }
 
     fn begin_work(
@@ -219,13 +301,25 @@ impl Turn {
     }
 
     /// A message without calls.
-    fn said(&mut self, now: Timestamp, stop: StopReason, out: &mut Vec<Output>) {
+    fn said(&mut self, now: Timestamp, stop: StopReason, wordless: bool, out: &mut Vec<Output>) {
+        self.pauses = if stop == StopReason::Pause { self.pauses.saturating_add(1) } else { 0 };
         let (outcome, reason) = match stop {
-            StopReason::EndTurn | StopReason::ToolUse if !self.steers.is_empty() => {
+            StopReason::EndTurn | StopReason::ToolUse | StopReason::MaxTokens if !self.steers.is_empty() => {
                 self.ask(now, out);
                 return;
             }
+            StopReason::Pause if self.pauses <= PAUSES => {
+                self.ask(now, out);
+                return;
+            }
+            StopReason::EndTurn | StopReason::ToolUse if wordless => {
+                (Outcome::Failed, Some("the model said nothing: try again, or use another model"))
+            }
             StopReason::EndTurn | StopReason::ToolUse => (Outcome::Completed, None),
+            StopReason::Pause => (
+                Outcome::Failed,
+                Some("the provider paused its answer again and again: prompt again to go on"),
+            ),
             StopReason::MaxTokens => (
                 Outcome::Limit,
                 Some("the answer is cut at the model's output limit: say 'continue', or ask for less"),
@@ -257,58 +351,5 @@ impl Turn {
             State::Working(work) => self.transcript.extend(work.into_results()),
             other => self.state = other,
         }
-    }
-
-    fn model_failed(&mut self, failure: Failure, message: String, out: &mut Vec<Output>) {
-        if matches!(self.state, State::Asking(_)) {
-            self.keep_partial(out);
-            let outcome = match failure {
-                Failure::Credentials => Outcome::Credentials,
-                Failure::Other => Outcome::Failed,
-            };
-            self.finish(outcome, Some(message), out);
-        }
-    }
-
-    /// Keeps what the model said before it was cut short, without its calls: they never ran.
-    fn keep_partial(&mut self, out: &mut Vec<Output>) {
-        let State::Asking(draft) = std::mem::replace(&mut self.state, State::Finished) else { return };
-        let usage = draft.usage;
-        if draft.has_words() {
-            let (event, message) = draft.complete(StopReason::Interrupted, Vec::new());
-            out.push(Output::Durable(Event::Message(event)));
-            self.transcript.push(message);
-        }
-        self.spend.answered(usage, &self.model, out);
-    }
-
-    fn interrupt(&mut self, why: Interrupt, out: &mut Vec<Output>) {
-        let (outcome, words) = match why {
-            Interrupt::Cancelled => (Outcome::Cancelled, "the turn was cancelled"),
-            Interrupt::TimedOut => (Outcome::TimedOut, "the turn's time was up"),
-            Interrupt::Shutdown => (Outcome::Interrupted, "the node stopped"),
-        };
-        match &mut self.state {
-            State::New | State::Finished => {}
-            State::Asking(_) => {
-                out.push(Output::CancelModel);
-                self.keep_partial(out);
-            }
-            State::Working(work) => {
-                if work.has_running() {
-                    out.push(Output::CancelTools);
-                }
-                work.close_all(ToolStatus::Interrupted, words, out);
-                self.keep_results();
-            }
-        }
-        self.finish(outcome, Some(words.to_owned()), out);
-    }
-
-    fn finish(&mut self, outcome: Outcome, reason: Option<String>, out: &mut Vec<Output>) {
-        self.state = State::Finished;
-        let unheard = self.steers.drain(..).collect();
-        let (usage, cost) = self.spend.total();
-        out.push(Output::Finished(Finished { outcome, reason, usage, cost, unheard }));
     }
 }

@@ -1,13 +1,15 @@
 //! A turn, step by step.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // these are tests
 
-use clankers_agent::{Failure, Finished, Input, Interrupt, Output, Turn, TurnConfig, TurnLimits, limits};
+use clankers_agent::{
+    Carried, Failure, Finished, Input, Interrupt, Output, Turn, TurnConfig, TurnLimits, limits,
+};
 use clankers_protocol::{
-    NanoUsd, Timestamp,
+    NanoUsd, NodeId, Timestamp,
     conversation::{
         Message, ModelEvent, ModelRequest, Price, StopReason, ToolCall, ToolSpec, ToolStatus, Usage,
     },
-    event::{DeltaKind, Event, Outcome},
+    event::{DeltaKind, Event, Outcome, SteerEvent},
     limits::DELTA_BYTES,
 };
 
@@ -26,10 +28,13 @@ impl Table {
             prefix: "p1".into(),
             model: "openai/m".into(),
             price,
+            long_price: None,
             system: "sys".into(),
             tools: vec![tool("read", true), tool("bash", false)],
             limits,
+            window: None,
             transcript: Vec::new(),
+            carried: Carried::default(),
         });
         Self { turn, now: 0 }
     }
@@ -71,6 +76,11 @@ fn stop(reason: StopReason) -> ModelEvent {
 
 fn text(words: &str) -> ModelEvent {
     ModelEvent::Text(words.into())
+}
+
+fn steer(text: &str) -> Input {
+    let (prompt_id, principal) = ("w1".parse().unwrap(), NodeId([2; 32]));
+    Input::Steer(SteerEvent { prompt_id, principal, leaf: None, text: text.into() })
 }
 
 fn started(out: &[Output]) -> Vec<&str> {
@@ -220,15 +230,25 @@ fn calls_that_may_be_cut_do_not_run_and_the_model_hears_why() {
 #[test]
 fn a_word_from_the_side_is_heard_after_the_tools_and_instead_of_the_end() {
     let mut table = Table::asked();
-    assert!(table.step(Input::Steer { text: "wait".into() }).is_empty());
+    assert!(table.step(steer("wait")).is_empty());
     table.says(vec![call("a", "read"), stop(StopReason::ToolUse)]);
     let out = table.ended("a");
+    // It is written down with its author before the model hears of it, after the results that came before.
+    let [Output::Durable(Event::ToolResult(_)), Output::Durable(Event::Steered(words)), Output::CallModel(_)] =
+        out.as_slice()
+    else {
+        panic!("{out:?}")
+    };
+    assert_eq!((words.principal, words.text.as_str()), (NodeId([2; 32]), "wait"));
     assert_eq!(request(&out).messages.last(), Some(&Message::User { text: "wait".into() }));
-    table.step(Input::Steer { text: "and".into() });
+    table.step(steer("and"));
     let out = table.says(vec![text("done"), stop(StopReason::EndTurn)]);
     assert_eq!(request(&out).messages.last(), Some(&Message::User { text: "and".into() }));
+    table.step(steer("go"));
+    let out = table.says(vec![text("cut he"), stop(StopReason::MaxTokens)]);
+    assert_eq!(request(&out).messages.last(), Some(&Message::User { text: "go".into() }));
     for n in 0..=limits::STEERS {
-        let out = table.step(Input::Steer { text: "more".into() });
+        let out = table.step(steer("more"));
         assert_eq!(!out.is_empty(), n == limits::STEERS);
     }
     let out = table.step(Input::Interrupt(Interrupt::Cancelled));
@@ -312,4 +332,101 @@ fn a_result_larger_than_is_accepted_is_cut_and_says_so() {
     let out = table.step(Input::ToolFinished { call_id: "a".into(), status: ToolStatus::Ok, text });
     let Some(Message::ToolResult { text, .. }) = request(&out).messages.last() else { panic!() };
     assert!(text.len() < limits::RESULT_BYTES + 64 && text.ends_with("bytes in all]"));
+}
+
+#[test]
+fn steering_words_have_a_size_all_together() {
+    let mut table = Table::asked();
+    let large = "x".repeat(limits::STEERS_BYTES / 2);
+    assert!(table.step(steer(&large)).is_empty() && table.step(steer(&large)).is_empty());
+    assert!(
+        matches!(table.step(steer("more")).as_slice(), [Output::SteerRefused(words)] if words.text == "more")
+    );
+    let out = table.says(vec![text("x"), stop(StopReason::EndTurn)]);
+    assert_eq!(request(&out).messages.len(), 4);
+    assert!(table.step(steer(&large)).is_empty(), "what was heard waits no more");
+}
+
+#[test]
+fn a_paused_answer_goes_on_but_not_for_ever() {
+    let mut table = Table::asked();
+    let pauses = usize::try_from(limits::PAUSES).unwrap();
+    for n in 1..=pauses {
+        let out = table.says(vec![text("more"), stop(StopReason::Pause)]);
+        assert_eq!(request(&out).messages.len(), n + 1, "what it said goes back to it");
+    }
+    let out = table.says(vec![stop(StopReason::Pause)]);
+    assert_eq!(end(&out).outcome, Outcome::Failed);
+    assert_eq!(table.turn.transcript().len(), pauses + 1, "an empty message is not kept");
+}
+
+#[test]
+fn a_call_that_waits_for_an_approval_holds_up_neither_readers_nor_the_end() {
+    let calls = || vec![call("a", "read"), call("b", "read"), call("w", "bash"), stop(StopReason::ToolUse)];
+    // One reader waits for a person: the other goes on, the writer keeps its place.
+    let mut table = Table::asked();
+    assert_eq!(started(&table.says(calls())), ["a", "b"]);
+    assert!(table.ended("b").iter().all(|o| matches!(o, Output::Durable(Event::ToolResult(_)))));
+    for _ in 0..1_000 {
+        assert!(table.step(Input::Tick).is_empty(), "waiting costs nothing");
+    }
+    assert!(table.step(steer("hurry")).is_empty());
+    let denied = (ToolStatus::Denied, "nobody allowed it".to_owned());
+    let out = table.step(Input::ToolFinished { call_id: "a".into(), status: denied.0, text: denied.1 });
+    assert_eq!(started(&out), ["w"], "a call that was denied does not stop the others");
+
+    let limits = TurnLimits { deadline: Some(Timestamp(50)), ..TurnLimits::default() };
+    for late in [false, true] {
+        let mut table = Table::with(limits, None);
+        table.step(Input::Start { prompt: "go".into() });
+        table.says(calls());
+        table.ended("b");
+        table.now = if late { 50 } else { 1 };
+        let input = if late { Input::Tick } else { Input::Interrupt(Interrupt::Cancelled) };
+        let out = table.step(input);
+        assert_eq!(out.first(), Some(&Output::CancelTools));
+        assert_eq!(end(&out).outcome, if late { Outcome::TimedOut } else { Outcome::Cancelled });
+        assert!(table.ended("a").is_empty(), "an approval that comes too late changes nothing");
+        let results = table.turn.transcript().iter().filter(|m| matches!(m, Message::ToolResult { .. }));
+        assert_eq!(results.count(), 3);
+    }
+}
+
+#[test]
+fn calls_have_a_size_all_together() {
+    let mut table = Table::asked();
+    let large = || {
+        let arguments = "x".repeat(limits::ARGUMENTS_BYTES);
+        ModelEvent::ToolCall(ToolCall { id: String::new(), name: "read".into(), arguments })
+    };
+    let fit = limits::CALLS_BYTES / limits::ARGUMENTS_BYTES;
+    assert!(table.says((0..fit).map(|_| large()).collect()).is_empty());
+    let out = table.says(vec![large()]);
+    assert!(out.first() == Some(&Output::CancelModel) && end(&out).outcome == Outcome::Failed);
+}
+
+#[test]
+fn a_model_that_says_nothing_has_failed() {
+    for words in [vec![], vec![text("  \n")], vec![ModelEvent::Thinking("hm".into())]] {
+        for reason in [StopReason::EndTurn, StopReason::ToolUse] {
+            let mut table = Table::asked();
+            let out = table.says(words.iter().cloned().chain([stop(reason)]).collect());
+            let said = end(&out);
+            assert_eq!(said.outcome, Outcome::Failed, "{words:?}");
+            assert!(said.reason.as_deref().unwrap().contains("said nothing"), "{said:?}");
+        }
+    }
+}
+
+#[test]
+fn a_turn_that_left_no_event_leaves_no_prompt() {
+    let mut table = Table::asked();
+    let failure = Failure::Credentials;
+    let out = table.step(Input::ModelFailed { failure, message: "no key".into() });
+    assert_eq!(end(&out).outcome, Outcome::Credentials);
+    assert!(!out.iter().any(|output| matches!(output, Output::Durable(_))), "{out:?}");
+    assert_eq!(table.turn.into_transcript(), []);
+    let mut table = Table::asked();
+    table.says(vec![text("x"), stop(StopReason::EndTurn)]);
+    assert_eq!(table.turn.into_transcript().len(), 2);
 }

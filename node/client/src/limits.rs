@@ -12,3 +12,13 @@ pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub const UNKNOWN_EVENTS: u32 = 100_000;
 /// Chains in one Hello: what a stranger's frame holds, less room for the rest of it (bytes).
 pub const HELLO_CHAIN_BYTES: usize = 60 * 1024;
+/// Revocations in one message: what a stranger's frame holds, less room for the rest of it (bytes).
+pub const OFFER_BYTES: usize = 60 * 1024;
+/// Questions for the revocations that one's own node knows about one peer (count), each for as many as fit.
+pub const EXCHANGE_ROUNDS: usize = 16;
+/// Frames of attach streams that wait to be shown (count); beyond that the node waits.
+pub const ATTACH_FRAMES: usize = 64;
+/// Words of a viewer that wait to be sent on one stream (count): all that may be unanswered, and a goodbye.
+pub const VIEWER_WORDS: usize = clankers_protocol::limits::INPUTS_WAITING + 2;
+/// A run's link is shown anew on a long connection (time): it lives for ten minutes.
+pub const RENEW_EVERY: Duration = Duration::from_secs(300);

@@ -15,6 +15,8 @@ pub enum ModelErrorKind {
     Server,
     /// The server refuses this request (400 and most 4xx).
     Rejected,
+    /// The conversation is longer than the model can read: with a shorter one it would work.
+    ContextTooLong,
     /// No such model there (404).
     NoSuchModel,
     /// Nobody answers: refused, no such name, no route, TLS failed.
@@ -38,7 +40,7 @@ pub enum ModelErrorKind {
 /// A failure of a model call. Its text never holds a key, and never a character that a terminal would act on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ModelError {
-    /// The provider: `openai`, `scripted`, `offline`, or `models` for the catalogue.
+    /// The provider: `anthropic`, `openai`, `ollama`, `lmstudio`, `scripted`, `offline`, or `models` for the catalogue.
     pub provider: &'static str,
     /// The HTTP status, when there was one.
     pub status: Option<u16>,
@@ -48,13 +50,15 @@ pub struct ModelError {
     pub kind: ModelErrorKind,
     /// What happened, why, and what to do next.
     pub message: String,
+    /// Requests made (count); 0 when it failed before the first.
+    pub tries: u32,
 }
 
 impl ModelError {
     /// A failure without an HTTP response.
     #[must_use]
     pub fn new(provider: &'static str, kind: ModelErrorKind, message: impl Into<String>) -> Self {
-        Self { provider, status: None, request_id: None, kind, message: message.into() }
+        Self { provider, status: None, request_id: None, kind, message: message.into(), tries: 0 }
     }
 
     pub(crate) fn cancelled(provider: &'static str) -> Self {
@@ -77,6 +81,9 @@ impl ModelError {
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.provider, self.message)?;
+        if self.tries > 1 {
+            write!(f, " ({} tries)", self.tries)?;
+        }
         match (self.status, &self.request_id) {
             (Some(status), Some(id)) => write!(f, " (HTTP {status}, request {id})"),
             (Some(status), None) => write!(f, " (HTTP {status})"),

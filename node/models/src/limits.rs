@@ -54,3 +54,26 @@ pub const SCRIPT_DELAY_MS: u64 = 600_000;
 pub const SCRIPT_PIECE_CHARS: usize = 16;
 /// What the offline model repeats of one tool's result (bytes).
 pub const OFFLINE_RESULT_BYTES: usize = 128 * 1024;
+/// Tokens of one answer, thinking included, unless the settings or the model say less or more (count): what a budget
+/// has to set aside for it.
+pub const OUTPUT_TOKENS: u64 = 32_000;
+/// The same for a model that the catalogue does not have: what the smallest of the providers' models can do.
+pub const OUTPUT_TOKENS_UNKNOWN: u64 = 8_192;
+/// Bytes of a request that are taken for one token when it is estimated (count).
+pub const BYTES_PER_TOKEN: u64 = 3;
+/// To connect to a server on this machine that may not be there.
+pub const LOCAL_CONNECT: Duration = Duration::from_millis(150);
+/// To hear from it which models it has.
+pub const LOCAL_ANSWER: Duration = Duration::from_millis(500);
+/// What is read of that answer (bytes).
+pub const LOCAL_LIST_BYTES: usize = 4 * 1024 * 1024;
+/// Models of one local server that are listed (count).
+pub const LOCAL_MODELS: usize = 256;
+/// A call's id, as the strictest server takes it (bytes).
+pub const WIRE_ID_BYTES: usize = 40;
+/// A tool's name, as the strictest server takes it (bytes).
+pub const WIRE_NAME_BYTES: usize = 64;
+/// Signatures and redacted thinking of one answer (bytes): the agent keeps no more.
+pub const SIGNATURE_BYTES: usize = 64 * 1024;
+/// Blocks of one Anthropic answer (count).
+pub const BLOCKS: usize = 1024;

@@ -1,6 +1,7 @@
 //! The offline model: not an LLM. It runs tools that are asked for in plain words, and says so otherwise.
 //!
-//! It is what a machine without a key has: `grep TODO src`, `read README.md`, `ls`, `bash cargo test` do real work.
+//! It is what a machine without a key has: `grep TODO src`, `read README.md`, `ls` do real work. Tools that change something are not guessed from words: they
+//! are asked for by name (`/bash cargo test`), which needs no model at all.
 
 use clankers_protocol::{
     conversation::{Message, ModelEvent, ModelRequest, StopReason, ToolCall, ToolStatus, Usage},
@@ -81,9 +82,9 @@ fn help(request: &ModelRequest) -> String {
     let tools = if tools.is_empty() { "none in this session".to_owned() } else { tools.join(", ") };
     format!(
         "No language model is configured here: this is the offline model, which only runs tools asked for in plain \
-         words, such as `grep TODO src`, `read README.md` or `ls` (tools: {tools}).\n\
-         To talk to a model, set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own \
-         (http://127.0.0.1:11434/v1 for Ollama), and name the model: --model openai/NAME."
+         words, such as `grep TODO src`, `read README.md` or `ls`, and others by name, such as `/bash cargo test` (tools: {tools}).\n\
+         To talk to a model: `clankers auth set-key anthropic` (or openai), or set ANTHROPIC_API_KEY or OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own; or \
+         name one that runs on this machine: --model ollama/NAME or lmstudio/NAME."
     )
 }
 

@@ -3,32 +3,29 @@
 //! Source: OpenAI's API reference, "Chat Completions" and its streaming events; what other servers do differently is
 //! said where it is tolerated.
 
-mod answer;
+pub(crate) mod answer;
 mod body;
-mod client;
-mod fault;
-mod sse;
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
 use bytes::Bytes;
-use clankers_protocol::conversation::{ModelEvent, ModelRequest, Price};
-use reqwest::{Client, Response, Url};
-use serde_json::Value;
-use tokio::{sync::OnceCell, time::timeout};
-
-use self::{
-    answer::{Answer, Bad},
-    fault::Fault,
-    sse::Sse,
+use clankers_protocol::{
+    conversation::{ModelRequest, Price},
+    text,
 };
+use reqwest::header::{AUTHORIZATION, HeaderName};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use self::{answer::ChatAnswer, body::Shape};
 use crate::{
+    catalogue::{self, ChatTools, Entry},
     error::{ModelError, ModelErrorKind},
-    limits::{ERROR_BODY_BYTES, MODEL_NAME_BYTES, RESPONSE_BYTES},
-    price,
+    http::{Again, Endpoint, Fault, Names, Retry, client},
+    limits::{LOCAL_LIST_BYTES, LOCAL_MODELS, MODEL_NAME_BYTES, OUTPUT_TOKENS},
     settings::{OPENAI_BASE, OpenAiSettings},
     sink::Sink,
 };
@@ -41,12 +38,35 @@ pub const AUTO: &str = "auto";
 /// What OpenAI's own server is asked for when nobody names a model.
 pub const OPENAI_DEFAULT: &str = "gpt-5.4-mini";
 
-/// One server, shared by all its models: one client, one pool of connections.
+pub(crate) static OPENAI: Names = Names {
+    provider: PROVIDER,
+    answer: "chat completion",
+    key_var: "OPENAI_API_KEY",
+    base_var: "OPENAI_BASE_URL",
+    base_example: "https://api.openai.com/v1 or http://127.0.0.1:11434/v1",
+    key_header: AUTHORIZATION,
+    key_prefix: "Bearer ",
+    headers: &[],
+};
+
+/// What is known of a server's prices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Prices {
+    /// OpenAI's own.
+    OpenAi,
+    /// As its models cost at their vendors, where the catalogue has the name.
+    ByName,
+    /// It costs nothing: a program on this machine, or its owner says so.
+    Free,
+}
+
+/// One server, shared by all its models.
 #[derive(Debug)]
 pub(crate) struct Server {
-    settings: OpenAiSettings,
-    base: Url,
-    client: OnceLock<Client>,
+    endpoint: Endpoint,
+    models: Vec<String>,
+    prices: Prices,
+    max_output: Option<u64>,
     /// The server refused `stream_options` once.
     no_usage_option: AtomicBool,
     first_model: OnceCell<String>,
@@ -54,36 +74,82 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new(settings: OpenAiSettings) -> Result<Self, ModelError> {
-        let base = client::base(&settings.api_base)?;
-        let no_usage_option = AtomicBool::new(false);
-        Ok(Self { settings, base, client: OnceLock::new(), no_usage_option, first_model: OnceCell::new() })
+        let is_openai = settings.api_base.trim().trim_end_matches('/') == OPENAI_BASE;
+        let prices = match (settings.free, is_openai) {
+            (true, _) => Prices::Free,
+            (false, true) => Prices::OpenAi,
+            (false, false) => Prices::ByName,
+        };
+        Self::of(&OPENAI, settings, prices)
+    }
+
+    /// A server that speaks this dialect under another provider's name.
+    pub(crate) fn of(
+        names: &'static Names,
+        settings: OpenAiSettings,
+        prices: Prices,
+    ) -> Result<Self, ModelError> {
+        let OpenAiSettings { api_base, api_key, models, max_output, timing, free: _ } = settings;
+        let endpoint = Endpoint::new(names, &api_base, api_key, timing)?;
+        let (no_usage_option, first_model) = (AtomicBool::new(false), OnceCell::new());
+        Ok(Self { endpoint, models, prices, max_output, no_usage_option, first_model })
     }
 
     pub(crate) fn default_model(&self) -> &str {
         let fallback = if self.is_openai_itself() { OPENAI_DEFAULT } else { AUTO };
-        self.settings.models.first().map_or(fallback, String::as_str)
+        self.models.first().map_or(fallback, String::as_str)
+    }
+
+    pub(crate) fn provider(&self) -> &'static str {
+        self.endpoint.names.provider
     }
 
     pub(crate) fn place(&self) -> String {
-        client::place(&self.base)
+        self.endpoint.place()
     }
 
     pub(crate) fn models(&self) -> &[String] {
-        &self.settings.models
+        &self.models
+    }
+
+    pub(crate) fn is_loopback(&self) -> bool {
+        client::is_loopback(&self.endpoint.base)
     }
 
     fn is_openai_itself(&self) -> bool {
-        self.base.as_str().trim_end_matches('/') == OPENAI_BASE
+        self.endpoint.base.as_str().trim_end_matches('/') == OPENAI_BASE
     }
 
-    fn client(&self) -> Result<&Client, ModelError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        // Two first calls at once may both make one; one of them is kept.
-        let client = client::build(&self.base, &self.settings)?;
-        Ok(self.client.get_or_init(|| client))
+    /// The models that the server lists and that can be talked to.
+    pub(crate) async fn list(&self) -> Result<Vec<String>, ModelError> {
+        // Cancellation drops this whole future: the listener below is never cancelled by itself.
+        let (events, _listener) = tokio::sync::mpsc::channel(1);
+        let sink = Sink::new(self.provider(), events, tokio_util::sync::CancellationToken::new());
+        let list =
+            self.endpoint.get("/models", LOCAL_LIST_BYTES, &sink).await.map_err(|fault| fault.error)?;
+        let ids = list.get("data").and_then(Value::as_array).into_iter().flatten();
+        let ids = ids.filter_map(|model| model.get("id").and_then(Value::as_str));
+        let ids = ids.filter(|id| !id.is_empty() && id.len() <= MODEL_NAME_BYTES);
+        // A name goes onto a terminal as well. Embedding models answer no question.
+        let ids = ids.filter(|id| text::line(id, MODEL_NAME_BYTES) == **id && !id.contains("embed"));
+        Ok(ids.take(LOCAL_MODELS).map(str::to_owned).collect())
     }
+
+    async fn first_listed(&self) -> Result<String, Fault> {
+        let first = self.list().await.map_err(again)?.into_iter().next();
+        first.ok_or_else(|| {
+            let provider = self.provider();
+            let message = format!("{} lists no model: name one (--model {provider}/NAME)", self.place());
+            Fault::new(self.endpoint.names, ModelErrorKind::NoSuchModel, message)
+        })
+    }
+}
+
+/// A failed listing is tried again like any other call.
+fn again(error: ModelError) -> Fault {
+    let soon =
+        matches!(error.kind, ModelErrorKind::Cut | ModelErrorKind::Server | ModelErrorKind::RateLimited);
+    Fault { again: if soon { Again::Soon } else { Again::Never }, error }
 }
 
 /// A model behind an OpenAI-compatible server.
@@ -98,227 +164,138 @@ impl OpenAiModel {
         Self { server, name }
     }
 
-    /// Its price: known only at OpenAI itself, other servers ask what they like.
+    pub(crate) fn provider(&self) -> &'static str {
+        self.server.provider()
+    }
+
+    fn entry(&self) -> Option<&'static Entry> {
+        match self.server.prices {
+            Prices::OpenAi => catalogue::find(PROVIDER, &self.name),
+            Prices::ByName | Prices::Free => catalogue::find_anywhere(&self.name),
+        }
+    }
+
+    /// Its price for a prompt of so many tokens: zero at a server that costs nothing, otherwise what the catalogue
+    /// says of its name.
     #[must_use]
-    pub fn price(&self) -> Option<Price> {
-        self.server.is_openai_itself().then(|| price::openai(&self.name)).flatten()
+    pub fn price(&self, prompt_tokens: u64) -> Option<Price> {
+        match self.server.prices {
+            Prices::Free => Some(Price::default()),
+            Prices::OpenAi | Prices::ByName => self.entry().map(|entry| entry.price(prompt_tokens)),
+        }
+    }
+
+    /// Above how many tokens of prompt another price holds, and which.
+    #[must_use]
+    pub fn long_price(&self) -> Option<(u64, Price)> {
+        match self.server.prices {
+            Prices::Free => None,
+            Prices::OpenAi | Prices::ByName => self.entry()?.long_price(),
+        }
+    }
+
+    /// Tokens that it reads and writes together.
+    #[must_use]
+    pub fn context_window(&self) -> Option<u64> {
+        self.entry()?.context
+    }
+
+    /// Tokens that one answer may have. `None`: the server decides.
+    #[must_use]
+    pub fn max_output(&self) -> Option<u64> {
+        // A model that is asked for more than it can do refuses; one that is not asked does what it can.
+        let usual = || {
+            let most = self.entry().and_then(|entry| entry.max_output)?;
+            self.server.is_openai_itself().then(|| most.min(OUTPUT_TOKENS))
+        };
+        self.server.max_output.map(|most| most.max(1)).or_else(usual)
     }
 
     pub(crate) async fn stream(&self, request: &ModelRequest, sink: &mut Sink) -> Result<(), ModelError> {
-        let timing = &self.server.settings.timing;
-        let mut tries = 0;
+        if let Some(refusal) = self.refuses_tools(request) {
+            return Err(refusal);
+        }
+        let mut retry = Retry::new(&self.server.endpoint.timing);
+        let chat_tools = self.entry().map(|entry| entry.chat_tools).unwrap_or_default();
+        let mut no_reasoning = self.server.is_openai_itself()
+            && chat_tools == ChatTools::WithoutReasoning
+            && !request.tools.is_empty();
         loop {
-            tries += 1;
-            let fault = match self.once(request, sink).await {
+            match self.once(request, &mut no_reasoning, sink).await {
                 Ok(()) => return Ok(()),
-                Err(fault) => fault,
-            };
-            if fault.again == fault::Again::Never || sink.has_sent() || tries >= timing.tries {
-                let mut error = fault.error;
-                if tries > 1 {
-                    error.message = format!("{} ({tries} tries)", error.message);
-                }
-                return Err(error);
+                Err(fault) => retry.next(fault, sink).await?,
             }
-            let mut random = [0; 4];
-            // Without randomness the pause is only less well spread.
-            let _ = getrandom::fill(&mut random);
-            let random = u32::from_le_bytes(random);
-            let pause = fault::pause(fault.again, tries, timing.backoff, timing.retry_after_max, random);
-            tracing::info!(error = %fault.error, tries, ?pause, "the model call is tried again");
-            sink.pause(pause).await?;
         }
     }
 
-    async fn once(&self, request: &ModelRequest, sink: &mut Sink) -> Result<(), Fault> {
+    /// Some of OpenAI's models take tools at another interface only: said before it costs a call.
+    fn refuses_tools(&self, request: &ModelRequest) -> Option<ModelError> {
+        let never = self.entry()?.chat_tools == ChatTools::Never;
+        (never && self.server.is_openai_itself() && !request.tools.is_empty()).then(|| {
+            let message = format!(
+                "OpenAI takes no tools for {} at chat completions: use openai/{OPENAI_DEFAULT}, or no tools",
+                self.name
+            );
+            ModelError::new(PROVIDER, ModelErrorKind::Rejected, message)
+        })
+    }
+
+    async fn once(
+        &self,
+        request: &ModelRequest,
+        no_reasoning: &mut bool,
+        sink: &mut Sink,
+    ) -> Result<(), Fault> {
         let server = &*self.server;
         let name = match self.name.as_str() {
-            AUTO => sink.unless_cancelled(server.first_model.get_or_try_init(|| self.list_first())).await??,
+            AUTO => {
+                let first = server.first_model.get_or_try_init(|| server.first_listed());
+                sink.unless_cancelled(first).await??
+            }
             name => name,
         };
         let with_usage = !server.no_usage_option.load(Ordering::Relaxed);
-        let body = Bytes::from(body::build(request, name, with_usage));
-        let url = client::below(&server.base, "/chat/completions");
-        let send = server.client()?.post(url).header("accept", "text/event-stream").body(body).send();
-        let response = self.first_byte(sink, send).await?;
-        if !response.status().is_success() {
-            let fault = self.refusal(response, sink).await?;
-            let about_usage = fault.error.message.contains("stream_options")
-                || fault.error.message.contains("include_usage");
-            if with_usage && fault.error.kind == ModelErrorKind::Rejected && about_usage {
-                server.no_usage_option.store(true, Ordering::Relaxed);
-                return Err(Fault { again: fault::Again::After(std::time::Duration::ZERO), ..fault });
-            }
+        let shape = Shape {
+            model: name,
+            with_usage,
+            max_output: self.max_output(),
+            // Older and other servers know only the older word.
+            new_words: server.is_openai_itself(),
+            no_reasoning: *no_reasoning,
+        };
+        let body = Bytes::from(body::build(request, &shape));
+        let fault = match server.endpoint.ask("/chat/completions", body, ChatAnswer::default(), sink).await {
+            Err(fault) if fault.error.kind == ModelErrorKind::Rejected => fault,
+            done => return done,
+        };
+        let says = &fault.error.message;
+        if with_usage && (says.contains("stream_options") || says.contains("include_usage")) {
+            server.no_usage_option.store(true, Ordering::Relaxed);
+        } else if says.contains("reasoning_effort") && !request.tools.is_empty() && !*no_reasoning {
+            // Some of OpenAI's models take tools here only when they do not reason.
+            *no_reasoning = true;
+        } else {
             return Err(fault);
         }
-        let kind = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("");
-        if kind.starts_with("application/json") {
-            self.whole(response, sink).await
-        } else {
-            self.events(response, sink).await
-        }
-    }
-
-    async fn first_byte(
-        &self,
-        sink: &Sink,
-        send: impl Future<Output = reqwest::Result<Response>>,
-    ) -> Result<Response, Fault> {
-        let limit = self.server.settings.timing.first_byte;
-        match sink.unless_cancelled(timeout(limit, send)).await? {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(fault::transport(error, &self.server.place())),
-            Err(_) => Err(self.silent(limit, "did not begin to answer")),
-        }
-    }
-
-    fn silent(&self, limit: std::time::Duration, what: &str) -> Fault {
-        let place = self.server.place();
-        let message = format!("{place} {what} within {limit:?}: try again, or use another model");
-        Fault::new(ModelErrorKind::Timeout, message)
-    }
-
-    /// The next piece of a response; `None` at its end.
-    async fn piece(
-        &self,
-        response: &mut Response,
-        sink: &Sink,
-        stopped: bool,
-    ) -> Result<Option<Bytes>, Fault> {
-        let timing = &self.server.settings.timing;
-        let limit = if stopped { timing.after_stop } else { timing.idle };
-        match sink.unless_cancelled(timeout(limit, response.chunk())).await? {
-            Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(error)) => Err(fault::transport(error, &self.server.place())),
-            Err(_) => Err(self.silent(limit, "fell silent and sent nothing")),
-        }
-    }
-
-    async fn refusal(&self, mut response: Response, sink: &Sink) -> Result<Fault, Fault> {
-        let mut body = Vec::new();
-        while body.len() < ERROR_BODY_BYTES {
-            match self.piece(&mut response, sink, true).await {
-                Ok(Some(piece)) => body.extend_from_slice(&piece),
-                Ok(None) => break,
-                Err(fault) if fault.error.kind == ModelErrorKind::Cancelled => return Err(fault),
-                // The status alone says enough.
-                Err(_) => break,
-            }
-        }
-        body.truncate(ERROR_BODY_BYTES);
-        let key = self.server.settings.api_key.as_ref();
-        Ok(fault::refused(response.status().as_u16(), response.headers(), &body, key))
-    }
-
-    /// A server that ignores `stream` and answers at once.
-    async fn whole(&self, mut response: Response, sink: &mut Sink) -> Result<(), Fault> {
-        let mut body = Vec::new();
-        while let Some(piece) = self.piece(&mut response, sink, false).await? {
-            body.extend_from_slice(&piece);
-            self.check_size(body.len())?;
-        }
-        let (mut answer, mut out) = (Answer::default(), Vec::new());
-        let text = String::from_utf8_lossy(&body);
-        answer.take(&text, &mut out).map_err(|bad| self.bad(bad))?;
-        if !answer.has_begun() {
-            return Err(self.bad(Bad::Garbage));
-        }
-        answer.finish(&mut out);
-        Ok(forward(sink, &mut out).await?)
-    }
-
-    async fn events(&self, mut response: Response, sink: &mut Sink) -> Result<(), Fault> {
-        let (mut sse, mut answer) = (Sse::default(), Answer::default());
-        let (mut data, mut out) = (Vec::new(), Vec::new());
-        let mut received = 0;
-        while !answer.is_done() {
-            let piece = match self.piece(&mut response, sink, answer.has_stopped()).await {
-                Ok(Some(piece)) => piece,
-                Ok(None) => break,
-                Err(fault) if answer.has_stopped() && fault.error.kind != ModelErrorKind::Cancelled => break,
-                Err(fault) => return Err(fault),
-            };
-            received += piece.len();
-            self.check_size(received)?;
-            sse.push(&piece, &mut data).map_err(|_| self.bad(Bad::TooLarge("an event")))?;
-            let taken = data.drain(..).try_for_each(|data| answer.take(&data, &mut out));
-            // What came before something bad was said, however the network has parted it.
-            forward(sink, &mut out).await?;
-            taken.map_err(|bad| self.bad(bad))?;
-        }
-        sse.finish(&mut data).map_err(|_| self.bad(Bad::TooLarge("an event")))?;
-        for data in data {
-            // A last event without its blank line counts when it is whole; half of one is just where it was cut.
-            match answer.take(&data, &mut out) {
-                Ok(()) | Err(Bad::Garbage) => {}
-                Err(bad) => return Err(self.bad(bad)),
-            }
-        }
-        if !answer.has_stopped() {
-            return Err(self.ended_early(received, answer.has_begun()));
-        }
-        answer.finish(&mut out);
-        Ok(forward(sink, &mut out).await?)
-    }
-
-    fn ended_early(&self, received: usize, begun: bool) -> Fault {
-        if received > 0 && !begun {
-            return self.bad(Bad::Garbage);
-        }
-        let message =
-            format!("{} ended the stream in the middle of the answer: try again", self.server.place());
-        Fault::new(ModelErrorKind::Cut, message)
-    }
-
-    fn check_size(&self, bytes: usize) -> Result<(), Fault> {
-        if bytes > RESPONSE_BYTES { Err(self.bad(Bad::TooLarge("the response"))) } else { Ok(()) }
-    }
-
-    fn bad(&self, bad: Bad) -> Fault {
-        let place = self.server.place();
-        match bad {
-            Bad::Garbage => {
-                let message = format!(
-                    "{place} sent what is no chat completion: does OPENAI_BASE_URL end where the API begins (/v1)?"
-                );
-                Fault::new(ModelErrorKind::Garbage, message)
-            }
-            Bad::TooLarge(what) => Fault::new(
-                ModelErrorKind::TooLarge,
-                format!("{place} sent more than is accepted: {what} is too large"),
-            ),
-            Bad::Server(error) => fault::inside_stream(&error, self.server.settings.api_key.as_ref()),
-        }
-    }
-
-    /// The first model that the server lists.
-    async fn list_first(&self) -> Result<String, Fault> {
-        // Cancellation drops this whole future: the listener below is never cancelled by itself.
-        let (events, _listener) = tokio::sync::mpsc::channel(1);
-        let sink = Sink::new(PROVIDER, events, tokio_util::sync::CancellationToken::new());
-        let send = self.server.client()?.get(client::below(&self.server.base, "/models")).send();
-        let mut response = self.first_byte(&sink, send).await?;
-        if !response.status().is_success() {
-            return Err(self.refusal(response, &sink).await?);
-        }
-        let mut body = Vec::new();
-        while let Some(piece) = self.piece(&mut response, &sink, false).await? {
-            body.extend_from_slice(&piece);
-            self.check_size(body.len())?;
-        }
-        let list: Value = serde_json::from_slice(&body).map_err(|_| self.bad(Bad::Garbage))?;
-        let first = list.pointer("/data/0/id").and_then(Value::as_str);
-        let first = first.filter(|id| !id.is_empty() && id.len() <= MODEL_NAME_BYTES);
-        first.map(str::to_owned).ok_or_else(|| {
-            let message = format!("{} lists no model: name one (--model openai/NAME)", self.server.place());
-            Fault::new(ModelErrorKind::NoSuchModel, message)
-        })
+        Err(Fault { again: Again::After(std::time::Duration::ZERO), ..fault })
     }
 }
 
-async fn forward(sink: &mut Sink, out: &mut Vec<ModelEvent>) -> Result<(), ModelError> {
-    for event in out.drain(..) {
-        sink.send(event).await?;
+/// The names of a server that speaks this dialect and has no key.
+pub(crate) const fn bearer(
+    provider: &'static str,
+    base_var: &'static str,
+    base_example: &'static str,
+    key_header: HeaderName,
+) -> Names {
+    Names {
+        provider,
+        answer: "chat completion",
+        key_var: "",
+        base_var,
+        base_example,
+        key_header,
+        key_prefix: "Bearer ",
+        headers: &[],
     }
-    Ok(())
 }

@@ -34,6 +34,6 @@ pub(super) async fn info(caller: &Caller, info: Info) -> Answer<InfoReply> {
         refusals: hall.counters.refusals.load(Ordering::Relaxed),
         model: hall.context.models.default_name(),
         workspace: hall.workspace.as_ref().map(|w| w.display().to_string()),
-        ext: Ext::default(),
+        ext: Ext(vec![hall.sessions.load().to_ext()]),
     })
 }

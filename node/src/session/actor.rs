@@ -1,15 +1,16 @@
 //! The one writer of a session: takes prompts, writes them down, runs them one after the other.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
+use clankers_agent::Carried;
 use clankers_protocol::{
-    NodeId, PromptId,
+    NodeId,
     conversation::Message,
-    event::{Delta, DeltaKind, Durable, Event, Outcome, PromptEvent, SettledEvent, StreamItem},
+    event::{Delta, DeltaKind, Durable, Event, Outcome, PromptEvent, SettledEvent, SteerEvent, StreamItem},
     frame,
     limits::FRAME_BYTES,
     message::Message as _,
@@ -19,7 +20,13 @@ use clankers_store::{DiskKind, LogError, SessionLog};
 use clankers_tools::Tools;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Command, Job, Session, SubmitError, Submitted, interrupted, stamp, subscription::Start};
+use super::{
+    Command, Job, Past, Session, SubmitError, Submitted, interrupted,
+    runner::Author,
+    stamp,
+    steering::{Now, Unheard},
+    subscription::Start,
+};
 use crate::{
     context::Context,
     limits::{RING_IDLE, SESSION_IDLE},
@@ -38,6 +45,14 @@ pub(crate) struct Actor {
     log: Arc<Mutex<SessionLog>>,
     queue: VecDeque<Waiting>,
     pub(super) transcript: Vec<Message>,
+    /// Whose words are in the live context; the owner's need no leave.
+    authors: BTreeMap<NodeId, Author>,
+    /// What the turns hand on to each other beside the transcript.
+    pub(super) carried: Carried,
+    /// Words that the running turn was given.
+    pub(super) unheard: Vec<Unheard>,
+    /// Notes that were said already.
+    pub(super) told: BTreeSet<String>,
     /// Opened at the first use, kept for what it remembers.
     pub(super) tools: Option<Arc<Tools>>,
     inbox: mpsc::Receiver<Command>,
@@ -51,6 +66,8 @@ pub(super) enum Aside {
     Handled,
     /// The running prompt is to be cancelled.
     CancelRunning,
+    /// The running turn is to hear this.
+    Steer(SteerEvent),
 }
 
 impl Actor {
@@ -58,11 +75,25 @@ impl Actor {
         context: Arc<Context>,
         session: Arc<Session>,
         log: SessionLog,
-        transcript: Vec<Message>,
+        past: Past,
         inbox: mpsc::Receiver<Command>,
     ) -> Self {
+        let Past { transcript, carried, authors } = past;
         let log = Arc::new(Mutex::new(log));
-        Self { context, session, log, queue: VecDeque::new(), transcript, tools: None, inbox, closing: false }
+        Self {
+            context,
+            session,
+            log,
+            queue: VecDeque::new(),
+            transcript,
+            authors,
+            carried,
+            unheard: Vec::new(),
+            told: BTreeSet::new(),
+            tools: None,
+            inbox,
+            closing: false,
+        }
     }
 
     /// Runs until it ends; what is open then is closed in the log as far as the log can be written.
@@ -103,6 +134,10 @@ impl Actor {
                 // Nobody reads it; whoever comes reads the log.
                 self.session.feed.trim();
                 tokio::time::sleep(SESSION_IDLE).await;
+                // A viewer keeps a session loaded.
+                while self.session.listeners() > 0 {
+                    tokio::time::sleep(SESSION_IDLE).await;
+                }
             };
             let command = tokio::select! {
                 command = self.inbox.recv() => command,
@@ -120,6 +155,8 @@ impl Actor {
     }
 
     async fn run_prompt(&mut self, next: Waiting) -> Result<(), LogError> {
+        // As the log tells it after a restart, whatever becomes of it.
+        self.carried.begin(next.job.model.full_name(), &mut self.transcript);
         if Instant::now() >= next.job.deadline {
             let settled = SettledEvent {
                 outcome: Outcome::TimedOut,
@@ -137,8 +174,12 @@ impl Actor {
             status.model = next.job.model.full_name().to_owned();
         });
         let (seq, prompt_id) = (next.seq, next.job.prompt_id.clone());
+        if !next.job.held.is_owner() {
+            self.set_author(next.job.principal, Author::Known(next.job.held.clone()));
+        }
         // Its peer has it back when the end is written.
         let _place = next.job.place.clone();
+        let _counted = next.job.counted.clone();
         let settled = match clankers_tools::ToolCall::from_words(&next.job.text) {
             Some(call) => self.run_direct(next, call).await,
             None => self.run_turn(next).await,
@@ -150,59 +191,92 @@ impl Actor {
         Ok(())
     }
 
-    /// Handles one command; `running` is the prompt that runs, with its id.
+    /// Whose words are in the live context besides this principal's. What these were allowed last is what counts.
+    pub(super) fn other_authors(&self, prompter: NodeId) -> Vec<Author> {
+        self.authors.iter().filter(|(who, _)| **who != prompter).map(|(_, author)| author.clone()).collect()
+    }
+
+    /// Handles one command; `running` is the prompt that runs.
     pub(super) async fn take(
         &mut self,
         command: Command,
-        running: Option<(NodeId, &PromptId)>,
+        running: Option<Now<'_>>,
     ) -> Result<Aside, LogError> {
         match command {
-            Command::Submit(job, reply) => {
-                self.accept(*job, reply).await;
-                Ok(Aside::Handled)
-            }
+            Command::Submit(job, reply) => Ok(self.come(*job, reply, running).await),
             Command::Close => {
                 self.closing = true;
                 Ok(if running.is_some() { Aside::CancelRunning } else { Aside::Handled })
             }
             Command::Cancel(wanted, reply) => {
-                let hit = running.is_some_and(|(principal, id)| wanted.means(principal, id));
+                let hit = running.is_some_and(|now| wanted.means(now.principal, now.prompt_id));
                 if hit {
                     let _gone = reply.send(true);
                     return Ok(Aside::CancelRunning);
                 }
                 let named = wanted.prompt_id.is_some();
-                let place =
-                    self.queue.iter().position(|w| named && wanted.means(w.job.principal, &w.job.prompt_id));
-                let waiting = place.and_then(|at| self.queue.remove(at));
-                let _gone = reply.send(waiting.is_some());
-                if let Some(waiting) = waiting {
-                    let settled = SettledEvent {
-                        outcome: Outcome::Cancelled,
-                        reason: Some("cancelled before its turn came".into()),
-                        ..interrupted(waiting.job.prompt_id, waiting.seq)
-                    };
-                    self.append(waiting.seq, vec![Event::Settled(settled)]).await?;
-                    self.status(|_| ());
-                }
+                let means = |job: &Job| named && wanted.means(job.principal, &job.prompt_id);
+                let hit = self.cancel_waiting(means, "cancelled before its turn came").await?;
+                let _gone = reply.send(hit);
                 Ok(Aside::Handled)
             }
         }
     }
 
+    /// Settles the first prompt that waits and is meant; whether there is one.
+    pub(super) async fn cancel_waiting(
+        &mut self,
+        means: impl Fn(&Job) -> bool,
+        why: &str,
+    ) -> Result<bool, LogError> {
+        let place = self.queue.iter().position(|waiting| means(&waiting.job));
+        let Some(waiting) = place.and_then(|at| self.queue.remove(at)) else { return Ok(false) };
+        let settled = SettledEvent {
+            outcome: Outcome::Cancelled,
+            reason: Some(why.to_owned()),
+            ..interrupted(waiting.job.prompt_id, waiting.seq)
+        };
+        self.append(waiting.seq, vec![Event::Settled(settled)]).await?;
+        self.status(|_| ());
+        Ok(true)
+    }
+
     /// Writes a prompt down and queues it, unless it was sent before.
-    async fn accept(&mut self, job: Job, reply: oneshot::Sender<Result<Submitted, SubmitError>>) {
+    pub(super) async fn accept(&mut self, job: Job, reply: oneshot::Sender<Result<Submitted, SubmitError>>) {
         let answer = self.write_down(job).await;
         let _gone = reply.send(answer);
     }
 
-    async fn write_down(&mut self, job: Job) -> Result<Submitted, SubmitError> {
+    /// Whether it was written down before, as a prompt or as words that a model heard.
+    pub(super) fn knows(&self, job: &Job) -> bool {
+        let prompts = self.session.lock_prompts();
+        prompts.find(job.principal, &job.prompt_id).is_some()
+            || prompts.find_steered(job.principal, &job.prompt_id).is_some()
+    }
+
+    /// Whether prompts are still taken.
+    pub(super) fn takes_prompts(&self) -> bool {
+        !self.closing && !self.context.draining.is_cancelled()
+    }
+
+    /// These words are in the live context from now on.
+    pub(super) fn set_author(&mut self, who: NodeId, author: Author) {
+        self.authors.insert(who, author);
+    }
+
+    pub(super) async fn write_down(&mut self, job: Job) -> Result<Submitted, SubmitError> {
         let known = self.session.lock_prompts().find(job.principal, &job.prompt_id).cloned();
         if let Some(entry) = known {
             let (index, next_seq) = self.session.feed.end();
             let seq = entry.started.unwrap_or(next_seq);
             let start = Start { seq, log_until: next_seq, index };
             return Ok(Submitted { prompt_seq: entry.seq, duplicate: true, start });
+        }
+        let steered = self.session.lock_prompts().find_steered(job.principal, &job.prompt_id);
+        if let Some((prompt_seq, seq)) = steered {
+            let (index, next_seq) = self.session.feed.end();
+            let start = Start { seq, log_until: next_seq, index };
+            return Ok(Submitted { prompt_seq, duplicate: true, start });
         }
         if self.closing {
             return Err(SubmitError::Killed);
@@ -248,6 +322,7 @@ impl Actor {
             self.session.lock_prompts().settle(prompt_seq, settled.seq);
         }
         self.session.feed.publish(durables.iter().map(|d| (prompt_seq, StreamItem::Durable(d.clone()))));
+        self.heard(prompt_seq, &durables);
         Ok(durables)
     }
 
@@ -261,10 +336,11 @@ impl Actor {
         self.inbox.recv().await
     }
 
-    fn status(&self, change: impl FnOnce(&mut super::Status)) {
+    pub(super) fn status(&self, change: impl FnOnce(&mut super::Status)) {
         let mut status = self.session.lock_status();
         change(&mut status);
-        status.queued = self.queue.len();
+        // Words that nobody has heard wait as well.
+        status.queued = self.queue.len() + self.unheard.len();
     }
 
     /// The node stops, or the session was killed: what waits is closed.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     actor::{Actor, Aside, Waiting},
     runner::{Ended, Output},
+    steering::Now,
 };
 use crate::limits::EFFECT_QUEUE;
 
@@ -23,6 +24,8 @@ enum Cut {
     Cancelled,
     TimedOut,
     Stopped,
+    /// The prompter's token ended.
+    Ended,
 }
 
 impl Actor {
@@ -33,7 +36,7 @@ impl Actor {
     ) -> Result<SettledEvent, LogError> {
         let (outcome, reason) = match call {
             Err(error) => (Outcome::Failed, Some(error.to_string())),
-            Ok(call) => match self.runner(&next.job) {
+            Ok(call) => match self.runner(&next) {
                 Err(reason) => (Outcome::Failed, Some(reason)),
                 Ok(runner) => self.run_named(&next, call, runner).await?,
             },
@@ -86,6 +89,9 @@ impl Actor {
         tokio::pin!(run);
         let deadline = Instant::from_std(next.job.deadline);
         let mut cut = None;
+        let (authority, held) = (std::sync::Arc::clone(&self.context.authority), next.job.held.clone());
+        let ended = authority.ended(&held);
+        tokio::pin!(ended);
         loop {
             tokio::select! {
                 Some(Output { call_id, chunk }) = pieces.recv() => {
@@ -100,7 +106,8 @@ impl Actor {
                     return Ok((ended, cut));
                 }
                 Some(command) = self.command() => {
-                    let running = (next.job.principal, &next.job.prompt_id);
+                    let (principal, prompt_id) = (next.job.principal, &next.job.prompt_id);
+                    let running = Now { principal, prompt_id, listens: false };
                     if matches!(self.take(command, Some(running)).await?, Aside::CancelRunning) {
                         cut.get_or_insert(Cut::Cancelled);
                         cancel.cancel();
@@ -108,6 +115,11 @@ impl Actor {
                 }
                 () = tokio::time::sleep_until(deadline), if cut.is_none() => {
                     cut = Some(Cut::TimedOut);
+                    cancel.cancel();
+                }
+                denial = &mut ended, if cut.is_none() => {
+                    tracing::info!(%denial, "a token ended under a tool");
+                    cut = Some(Cut::Ended);
                     cancel.cancel();
                 }
                 () = halt.cancelled(), if cut.is_none() => {
@@ -144,6 +156,9 @@ fn verdict(result: &ToolResultEvent, cut: Option<Cut>) -> (Outcome, Option<Strin
         (ToolStatus::Ok, _) => (Outcome::Completed, None),
         (ToolStatus::Denied, _) => (Outcome::Denied, text()),
         (ToolStatus::Interrupted, Some(Cut::TimedOut)) => (Outcome::TimedOut, Some("its time was up".into())),
+        (ToolStatus::Interrupted, Some(Cut::Ended)) => {
+            (Outcome::Denied, Some("the prompter's token ended".into()))
+        }
         (ToolStatus::Interrupted, Some(Cut::Stopped)) => {
             (Outcome::Interrupted, Some("the node stopped".into()))
         }

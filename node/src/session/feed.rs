@@ -9,9 +9,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use clankers_protocol::Message;
 use clankers_protocol::{event::StreamItem, frame};
 use tokio::sync::watch;
 
+use super::open_items::{OpenItems, OpenText};
 use crate::limits::{READ_FRAMES, RING_BYTES};
 
 /// One frame of the feed.
@@ -27,6 +29,24 @@ pub(crate) struct Entry {
     pub(crate) frame: Bytes,
     /// It ends its prompt.
     pub(crate) settles: bool,
+}
+
+impl Entry {
+    /// Whether it is for the prompt's own listeners alone: why its log failed, addressed to its prompter.
+    pub(crate) fn is_private(&self) -> bool {
+        self.settles && self.seq.is_none()
+    }
+}
+
+/// Where a viewer enters: everything before is in the log, or in the texts of what is unfinished.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    /// Its place in the feed.
+    pub(crate) index: u64,
+    /// Seq of the durable event that comes next there.
+    pub(crate) next_seq: u64,
+    /// What is unfinished at that place.
+    pub(crate) open: Vec<OpenText>,
 }
 
 /// What a subscriber finds at its place.
@@ -46,6 +66,27 @@ struct Ring {
     next_index: u64,
     /// Seq of the durable event that comes next.
     next_seq: u64,
+    open: OpenItems,
+}
+
+impl Ring {
+    fn push(&mut self, prompt_seq: u64, seq: Option<u64>, frame: Bytes, settles: bool) {
+        let index = self.next_index;
+        self.next_index += 1;
+        if let Some(seq) = seq {
+            self.next_seq = seq + 1;
+        }
+        self.bytes += frame.len();
+        self.entries.push_back(Entry { index, prompt_seq, seq, frame, settles });
+    }
+
+    fn shrink(&mut self) {
+        while self.bytes > RING_BYTES && self.entries.len() > 1 {
+            if let Some(old) = self.entries.pop_front() {
+                self.bytes -= old.frame.len();
+            }
+        }
+    }
 }
 
 /// The ring of one loaded session.
@@ -81,19 +122,10 @@ impl Feed {
                 }
                 StreamItem::Live(..) => (None, false),
             };
-            let index = ring.next_index;
-            ring.next_index += 1;
-            if let Some(seq) = seq {
-                ring.next_seq = seq + 1;
-            }
-            ring.bytes += frame.len();
-            ring.entries.push_back(Entry { index, prompt_seq, seq, frame, settles });
+            ring.open.note(prompt_seq, &item);
+            ring.push(prompt_seq, seq, frame, settles);
         }
-        while ring.bytes > RING_BYTES && ring.entries.len() > 1 {
-            if let Some(old) = ring.entries.pop_front() {
-                ring.bytes -= old.frame.len();
-            }
-        }
+        ring.shrink();
         let head = ring.next_index;
         drop(ring);
         self.head.send_replace(head);
@@ -102,12 +134,30 @@ impl Feed {
     /// Announces a frame that ends a prompt's stream without settling it: the log has failed.
     pub(crate) fn publish_last(&self, prompt_seq: u64, frame: Bytes) {
         let mut ring = self.ring();
-        let index = ring.next_index;
-        ring.next_index += 1;
-        ring.bytes += frame.len();
-        ring.entries.push_back(Entry { index, prompt_seq, seq: None, frame, settles: true });
+        ring.push(prompt_seq, None, frame, true);
+        let head = ring.next_index;
         drop(ring);
-        self.head.send_replace(index + 1);
+        self.head.send_replace(head);
+    }
+
+    /// Announces something that is no event: who came, what waits. Whoever misses it gets the state anew.
+    pub(crate) fn publish_message<M: Message>(&self, message: &M) {
+        let Ok(frame) = frame::encode(M::KIND, &message.encode(), clankers_protocol::limits::FRAME_BYTES)
+        else {
+            return;
+        };
+        let mut ring = self.ring();
+        ring.push(0, None, frame, false);
+        ring.shrink();
+        let head = ring.next_index;
+        drop(ring);
+        self.head.send_replace(head);
+    }
+
+    /// Where a viewer enters now.
+    pub(crate) fn join(&self) -> Joined {
+        let ring = self.ring();
+        Joined { index: ring.next_index, next_seq: ring.next_seq, open: ring.open.texts() }
     }
 
     /// Forgets what was published, when nobody listens: the log has what matters.
@@ -135,6 +185,12 @@ impl Feed {
         }
         let skip = usize::try_from(index - oldest).unwrap_or(usize::MAX);
         Read::Frames(ring.entries.iter().skip(skip).take(READ_FRAMES).cloned().collect())
+    }
+
+    /// Frames announced so far, and those at hand (count, bytes).
+    pub(crate) fn depth(&self) -> (u64, usize, usize) {
+        let ring = self.ring();
+        (ring.next_index, ring.entries.len(), ring.bytes)
     }
 
     /// Wakes when something is published.

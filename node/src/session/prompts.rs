@@ -29,6 +29,8 @@ pub(crate) struct Prompts {
     entries: Vec<PromptEntry>,
     /// Places in `entries` of those that wait to run, while a log is read.
     waiting: VecDeque<usize>,
+    /// Words that a running prompt heard: whose, their id, that prompt's seq, their own seq.
+    steered: Vec<(NodeId, PromptId, u64, u64)>,
 }
 
 impl Prompts {
@@ -44,10 +46,13 @@ impl Prompts {
                 self.waiting.retain(|at| entries.get(*at).is_some_and(|entry| entry.seq != e.prompt_seq));
                 self.settle(e.prompt_seq, durable.seq);
             }
-            _ => {
+            event => {
                 let running = self.waiting.front().and_then(|at| self.entries.get_mut(*at));
-                if let Some(entry) = running {
-                    entry.started.get_or_insert(durable.seq);
+                let Some(entry) = running else { return };
+                entry.started.get_or_insert(durable.seq);
+                let prompt_seq = entry.seq;
+                if let Event::Steered(e) = event {
+                    self.steered(e.principal, e.prompt_id.clone(), prompt_seq, durable.seq);
                 }
             }
         }
@@ -56,6 +61,17 @@ impl Prompts {
     /// A prompt was written down at `seq`.
     pub(crate) fn accept(&mut self, principal: NodeId, prompt_id: PromptId, seq: u64) {
         self.entries.push(PromptEntry { principal, prompt_id, seq, started: None, settled: None });
+    }
+
+    /// The prompt at `prompt_seq` heard words; that is at `seq`.
+    pub(crate) fn steered(&mut self, principal: NodeId, prompt_id: PromptId, prompt_seq: u64, seq: u64) {
+        self.steered.push((principal, prompt_id, prompt_seq, seq));
+    }
+
+    /// The words that this principal sent with this id, when a running prompt heard them: its seq and theirs.
+    pub(crate) fn find_steered(&self, principal: NodeId, prompt_id: &PromptId) -> Option<(u64, u64)> {
+        let words = self.steered.iter().rev().find(|(who, id, ..)| *who == principal && id == prompt_id);
+        words.map(|(_, _, prompt_seq, seq)| (*prompt_seq, *seq))
     }
 
     /// A prompt runs: its next event is `first`.
@@ -170,6 +186,26 @@ mod tests {
         assert_eq!(owned(&events, "a"), [2, 5, 7]);
         assert_eq!(owned(&events, "b"), [8, 9]);
         assert_eq!(owned(&events, "c"), [6]);
+    }
+
+    #[test]
+    fn words_that_were_heard_are_found_with_the_prompt_that_heard_them() {
+        let (who, other) = (NodeId([1; 32]), NodeId([2; 32]));
+        let mut prompts = Prompts::default();
+        for durable in log(&[("prompt", "a"), ("prompt", "b"), ("settled", "a")]) {
+            prompts.replay(&durable);
+        }
+        let event = Event::Steered(clankers_protocol::event::SteerEvent {
+            prompt_id: id("words"),
+            principal: who,
+            leaf: None,
+            text: "left".into(),
+        });
+        prompts.replay(&Durable { seq: 4, at: Timestamp(0), event });
+        assert_eq!(prompts.find_steered(who, &id("words")), Some((2, 4)));
+        assert_eq!(prompts.find_steered(other, &id("words")), None, "an id is its principal's");
+        assert_eq!(prompts.find(who, &id("words")), None, "words are no prompt");
+        assert_eq!(prompts.by_seq(2).unwrap().started, Some(4));
     }
 
     #[test]

@@ -1,116 +1,47 @@
 //! One prompt: the agent's machine says what is to be done, this does it and tells it what came of it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+mod effects;
+
+use std::{sync::Arc, time::Duration};
 
 use clankers_agent::{Failure, Finished, Input, Interrupt, Output as Todo, Turn, TurnConfig, TurnLimits};
-use clankers_models::{Model, ModelError, ModelErrorKind};
+use clankers_auth::{Args, Command, Denial};
 use clankers_protocol::{
-    conversation::{ModelEvent, ModelRequest, ToolCall, ToolSpec, ToolStatus},
+    conversation::{ModelRequest, ToolSpec},
     event::{Delta, DeltaKind, Event, Outcome, SettledEvent},
 };
 use clankers_store::LogError;
 use clankers_tools::{Forbidden, Tools, Workspace};
-use tokio::{
-    sync::mpsc,
-    task::{JoinHandle, JoinSet},
-    time::Instant,
-};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::time::Instant;
 
+use self::effects::{Effects, Next, next_effect};
 use super::{
     Job,
     actor::{Actor, Aside, Waiting},
-    runner::{Ended, Output, Runner},
+    bill,
+    runner::{Leave, Output, Runner},
     stamp,
+    steering::Now,
 };
-use crate::{limits::EFFECT_QUEUE, system_prompt};
-
-/// A call of the model that is under way.
-struct ModelCall {
-    events: mpsc::Receiver<ModelEvent>,
-    task: JoinHandle<Result<(), ModelError>>,
-    cancel: DropGuard,
-}
-
-/// Everything that is under way for one prompt.
-struct Effects {
-    model: Option<ModelCall>,
-    runner: Arc<Runner>,
-    tools: JoinSet<Ended>,
-    /// Which call each task runs, so that a panic answers for it.
-    calls: HashMap<tokio::task::Id, String>,
-    cancel_tools: CancellationToken,
-    output: mpsc::Sender<Output>,
-    pieces: mpsc::Receiver<Output>,
-    wake: Option<Instant>,
-    /// The prompter's authority ended: why.
-    denied: Option<String>,
-}
-
-/// What happened next.
-enum Next {
-    Input(Input),
-    Command(super::Command),
-    Piece(Output),
-    Nothing,
-}
-
-impl Effects {
-    fn new(runner: Runner) -> Self {
-        let (output, pieces) = mpsc::channel(EFFECT_QUEUE);
-        Self {
-            model: None,
-            runner: Arc::new(runner),
-            tools: JoinSet::new(),
-            calls: HashMap::new(),
-            cancel_tools: CancellationToken::new(),
-            output,
-            pieces,
-            wake: None,
-            denied: None,
-        }
-    }
-
-    fn call_model(&mut self, model: Model, request: ModelRequest) {
-        let (send, events) = mpsc::channel(EFFECT_QUEUE);
-        let token = CancellationToken::new();
-        let cancel = token.clone().drop_guard();
-        let task = tokio::spawn(async move { model.stream(request, send, token).await });
-        self.model = Some(ModelCall { events, task, cancel });
-    }
-
-    fn cancel_model(&mut self) {
-        if let Some(call) = self.model.take() {
-            drop(call.cancel);
-        }
-    }
-
-    fn call_tool(&mut self, call: ToolCall) {
-        let (runner, output) = (Arc::clone(&self.runner), self.output.clone());
-        let cancel = self.cancel_tools.clone();
-        let id = call.id.clone();
-        let task = self
-            .tools
-            .spawn(async move { runner.run(call.id, &call.name, &call.arguments, output, cancel).await });
-        self.calls.insert(task.id(), id);
-    }
-}
-
-fn failed(error: &ModelError) -> Input {
-    let credentials = error.kind == ModelErrorKind::Credentials;
-    let failure = if credentials { Failure::Credentials } else { Failure::Other };
-    Input::ModelFailed { failure, message: error.to_string() }
-}
+use crate::{
+    authority::{audit, charge::Charge},
+    limits::NOTES_TOLD,
+    system_prompt,
+};
 
 impl Actor {
     /// Runs a prompt through the agent and says how it ended; its events are in the log by then.
     pub(super) async fn run_turn(&mut self, next: Waiting) -> Result<SettledEvent, LogError> {
-        let runner = match self.runner(&next.job) {
+        let runner = match self.runner(&next) {
             Ok(runner) => runner,
             Err(reason) => return Ok(unfinished(next, reason)),
         };
         let mut turn = Turn::new(self.turn_config(&next, &runner));
         let mut effects = Effects::new(runner);
+        self.say_notes(&next, &mut effects);
+        let (authority, held) = (Arc::clone(&self.context.authority), next.job.held.clone());
+        let ended = authority.ended(&held);
+        tokio::pin!(ended);
         let mut input = Input::Start { prompt: next.job.text.clone() };
         let halt = self.context.halt.clone();
         let mut halted = false;
@@ -118,42 +49,93 @@ impl Actor {
             let mut todo = Vec::new();
             turn.handle(stamp(), input, &mut todo);
             if let Some(finished) = self.perform(&next, &mut effects, todo).await? {
+                self.wind_up(&next, &mut effects, &finished).await?;
+                self.carried = turn.carried().clone();
                 self.transcript = turn.into_transcript();
-                let denied = effects.denied.take();
-                return Ok(settled(next, finished, denied));
+                return Ok(settled(next, finished, effects.ended.take()));
             }
-            if let Some(reason) = &effects.denied {
-                input = Input::ModelFailed { failure: Failure::Other, message: reason.clone() };
+            if let Some((failure, message)) = effects.denied.take() {
+                input = Input::ModelFailed { failure, message };
                 continue;
             }
             input = loop {
                 let wake = effects.wake;
                 let what = tokio::select! {
                     Some(piece) = effects.pieces.recv() => Next::Piece(piece),
+                    Some(leave) = effects.leaves.recv() => Next::Leave(leave),
                     Some(command) = self.command() => Next::Command(command),
                     () = halt.cancelled(), if !halted => {
                         halted = true;
                         Next::Input(Input::Interrupt(Interrupt::Shutdown))
+                    }
+                    denial = &mut ended, if effects.ended.is_none() => {
+                        effects.ended = Some(format!("the prompter's token ended: {denial}"));
+                        Next::Input(Input::Interrupt(Interrupt::Cancelled))
                     }
                     () = sleep_until(wake), if wake.is_some() => {
                         effects.wake = None;
                         Next::Input(Input::Tick)
                     }
                     next = next_effect(&mut effects.model, &mut effects.tools, &mut effects.calls) => next,
+                    Some(_paid) = effects.paying.join_next() => Next::Nothing,
                 };
                 match what {
                     Next::Input(input) => break input,
                     Next::Piece(piece) => self.announce_output(next.seq, piece),
+                    Next::Notice(text) => self.notice(&next, &mut effects, text),
+                    Next::Leave(leave) => self.resolved(&next, leave).await?,
                     Next::Command(command) => {
-                        let running = (next.job.principal, &next.job.prompt_id);
-                        if matches!(self.take(command, Some(running)).await?, Aside::CancelRunning) {
-                            break Input::Interrupt(Interrupt::Cancelled);
+                        let (principal, prompt_id) = (next.job.principal, &next.job.prompt_id);
+                        let now = Now { principal, prompt_id, listens: effects.ended.is_none() };
+                        match self.take(command, Some(now)).await? {
+                            Aside::CancelRunning => break Input::Interrupt(Interrupt::Cancelled),
+                            Aside::Steer(words) => break Input::Steer(words),
+                            Aside::Handled => {}
+                        }
+                    }
+                    Next::Pay(payment, input) => {
+                        effects.paying.spawn(payment);
+                        if let Some(input) = input {
+                            break input;
                         }
                     }
                     Next::Nothing => {}
                 }
             };
         }
+    }
+
+    /// The turn has finished: what it leaves open is closed.
+    async fn wind_up(
+        &mut self,
+        next: &Waiting,
+        effects: &mut Effects,
+        finished: &Finished,
+    ) -> Result<(), LogError> {
+        // Somebody answered, and the turn ended before that was written.
+        while let Ok(leave) = effects.leaves.try_recv() {
+            self.resolved(next, leave).await?;
+        }
+        // Whoever stops a prompt does not mean that its words run alone.
+        let stopped = matches!(finished.outcome, Outcome::Cancelled | Outcome::Denied);
+        for steer in &finished.unheard {
+            if stopped {
+                self.cancel_unheard(steer).await?;
+            } else {
+                self.queue_unheard(steer).await;
+            }
+        }
+        effects.model_is_over();
+        while effects.paying.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// A request for leave is over: written down, and the call that waits for that goes on.
+    async fn resolved(&mut self, next: &Waiting, leave: Leave) -> Result<(), LogError> {
+        self.append(next.seq, vec![Event::Resolved(leave.resolved)]).await?;
+        // The call was cancelled meanwhile.
+        let _gone = leave.written.send(());
+        Ok(())
     }
 
     /// Does what the machine wants, in order: what is durable is on the disk before anything after it happens.
@@ -172,26 +154,52 @@ impl Actor {
             }
             self.write(next, effects, &mut durable).await?;
             match step {
-                Todo::CallModel(request) => match next.job.held.check_running(stamp()) {
-                    Ok(()) => effects.call_model(next.job.model.clone(), request),
-                    Err(denial) => effects.denied = Some(format!("the prompter's token ended: {denial}")),
+                Todo::CallModel(request) => match self.reserve(next, effects, &request).await {
+                    Ok(charge) => effects.call_model(next.job.model.clone(), request, charge),
+                    Err(denial) => effects.denied = Some(not_asked(&denial, &next.job)),
                 },
                 Todo::CancelModel => effects.cancel_model(),
                 Todo::CallTool { call, .. } => effects.call_tool(call),
-                Todo::CancelTools => {
-                    effects.cancel_tools.cancel();
-                    effects.cancel_tools = CancellationToken::new();
-                }
+                Todo::CancelTools => effects.cancel_tools(),
                 Todo::Live(kind, delta) => self.announce(next.seq, kind, delta),
                 Todo::WakeAt(at) => {
                     effects.wake = Some(Instant::now() + Duration::from_millis(at.since(stamp())));
                 }
                 Todo::Finished(end) => finished = Some(end),
-                Todo::Durable(_) | Todo::Steered { .. } | Todo::SteerRefused { .. } => {}
+                Todo::Notice { text } => self.notice(next, effects, text),
+                Todo::SteerRefused(words) => self.queue_unheard(&words).await,
+                Todo::Durable(_) => {}
             }
         }
         self.write(next, effects, &mut durable).await?;
         Ok(finished)
+    }
+
+    /// Asks whether the model may be called, and reserves what that may cost.
+    async fn reserve(
+        &self,
+        next: &Waiting,
+        effects: &mut Effects,
+        request: &ModelRequest,
+    ) -> Result<Option<Charge>, Denial> {
+        let (authority, job) = (&self.context.authority, &next.job);
+        authority.check_running(&job.held)?;
+        if job.held.metered().is_empty() {
+            return Ok(None);
+        }
+        // What the last call really took is in the books before the next one is judged.
+        while effects.paying.join_next().await.is_some() {}
+        let args = Args { asks: bill::asks(&job.model, request), ..job.args.clone() };
+        let reserved = authority.reserve(&job.held, Command::PromptSend, args.clone()).await;
+        if let Err(denial) = &reserved {
+            let about = audit::About {
+                session: Some(self.session.id),
+                prompt_id: Some(job.prompt_id.clone()),
+                ..audit::about(Some(&job.held), Command::PromptSend, &args)
+            };
+            authority.audit.note(job.principal, about, Some(denial));
+        }
+        reserved
     }
 
     /// Appends what is durable; a call's output is announced before its result.
@@ -210,6 +218,23 @@ impl Actor {
         self.append(next.seq, std::mem::take(durable)).await.map(drop)
     }
 
+    /// What was not used of the directory's files, said once in a session.
+    fn say_notes(&mut self, next: &Waiting, effects: &mut Effects) {
+        for note in &next.job.notes {
+            if self.told.len() < NOTES_TOLD && self.told.insert(note.clone()) {
+                self.notice(next, effects, note.clone());
+            }
+        }
+    }
+
+    /// Tells whoever watches; it is no part of the conversation.
+    fn notice(&self, next: &Waiting, effects: &mut Effects, text: String) {
+        tracing::info!(session = %self.session.id.short(), prompt = next.seq, "{text}");
+        effects.notices = effects.notices.saturating_add(1);
+        let item = format!("p{}-notice-{}", next.seq, effects.notices);
+        self.announce(next.seq, DeltaKind::Notice, Delta { item, offset: 0, text });
+    }
+
     fn announce_output(&self, prompt_seq: u64, piece: Output) {
         let delta = Delta { item: piece.call_id, offset: piece.chunk.offset, text: piece.chunk.text };
         self.announce(prompt_seq, DeltaKind::ToolOutput, delta);
@@ -217,7 +242,7 @@ impl Actor {
 
     fn turn_config(&mut self, next: &Waiting, runner: &Runner) -> TurnConfig {
         let job = &next.job;
-        let tools: Vec<ToolSpec> = clankers_tools::specs()
+        let mut tools: Vec<ToolSpec> = clankers_tools::specs()
             .iter()
             .filter(|spec| runner.offers(spec.name))
             .map(|spec| ToolSpec {
@@ -227,25 +252,30 @@ impl Actor {
                 read_only: spec.read_only,
             })
             .collect();
+        tools.extend(runner.skill_tool());
         let node_turns = self.context.limits.max_turns;
         let limit = job.deadline.saturating_duration_since(std::time::Instant::now());
         TurnConfig {
             prefix: format!("p{}", next.seq),
             model: job.model.full_name().to_owned(),
             price: job.model.price(),
-            system: system_prompt::build(runner.workspace().path(), &tools),
+            long_price: job.model.long_price(),
+            system: system_prompt::build(runner.workspace().path(), &tools, &job.context),
             tools,
             limits: TurnLimits {
                 max_model_calls: job.limits.max_turns.map_or(node_turns, |turns| turns.min(node_turns)),
                 max_cost: job.limits.max_cost,
                 deadline: Some(stamp().plus_ms(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))),
             },
+            window: job.model.context_window(),
             transcript: std::mem::take(&mut self.transcript),
+            carried: std::mem::take(&mut self.carried),
         }
     }
 
     /// The session's tools in this prompter's hands; opens the workspace at the first use.
-    pub(super) fn runner(&mut self, job: &Job) -> Result<Runner, String> {
+    pub(super) fn runner(&mut self, next: &Waiting) -> Result<Runner, String> {
+        let job = &next.job;
         let tools = match &self.tools {
             Some(tools) => Arc::clone(tools),
             None => {
@@ -258,60 +288,25 @@ impl Actor {
                 tools
             }
         };
-        Ok(Runner::new(tools, job.held.clone(), self.session.id, job.limits.tools.clone()))
+        let authority = Arc::clone(&self.context.authority);
+        let authors = self.other_authors(job.principal);
+        Ok(Runner::new(tools, authority, Arc::clone(&self.session), next, authors))
     }
 }
 
-/// The next event of the model's call, or its end. Cancel-safe; waits for ever when none is under way.
-async fn model_event(model: &mut Option<ModelCall>) -> Next {
-    let Some(call) = model else { return std::future::pending().await };
-    if let Some(event) = call.events.recv().await {
-        return Next::Input(Input::Model(event));
-    }
-    let ended = (&mut call.task).await;
-    *model = None;
-    match ended {
-        Ok(Ok(())) => Next::Nothing,
-        Ok(Err(error)) if error.kind == ModelErrorKind::Cancelled => Next::Nothing,
-        Ok(Err(error)) => Next::Input(failed(&error)),
-        Err(error) => Next::Input(Input::ModelFailed {
-            failure: Failure::Other,
-            message: format!("the model's adapter failed: {error}"),
-        }),
-    }
-}
-
-/// The next tool call that ended. Cancel-safe; waits for ever when none is under way.
-async fn tool_ended(tools: &mut JoinSet<Ended>, calls: &mut HashMap<tokio::task::Id, String>) -> Next {
-    let ended = match tools.join_next_with_id().await {
-        None => return std::future::pending().await,
-        Some(Ok((id, ended))) => {
-            calls.remove(&id);
-            ended
+/// How a turn is told that the model may not be called.
+fn not_asked(denial: &Denial, job: &Job) -> (Failure, String) {
+    match denial {
+        Denial::Budget(_) | Denial::Rate(_) if job.model.price().is_none() => {
+            let model = job.model.full_name();
+            let words = format!(
+                "the price of {model} is not known, so the token's budget cannot be kept: its owner can set \
+                 'models.openai.free' for a server that costs nothing, or make a token with '--max-cost none'"
+            );
+            (Failure::Limit, words)
         }
-        Some(Err(error)) => {
-            let Some(call_id) = calls.remove(&error.id()) else { return Next::Nothing };
-            tracing::error!(%error, "a tool failed from within");
-            Ended {
-                call_id,
-                status: ToolStatus::Error,
-                text: "the tool failed from within; see the node's log".into(),
-                by_token: false,
-            }
-        }
-    };
-    Next::Input(Input::ToolFinished { call_id: ended.call_id, status: ended.status, text: ended.text })
-}
-
-/// The next thing that the model or a tool did, so that both can be waited for at once.
-async fn next_effect(
-    model: &mut Option<ModelCall>,
-    tools: &mut JoinSet<Ended>,
-    calls: &mut HashMap<tokio::task::Id, String>,
-) -> Next {
-    tokio::select! {
-        next = model_event(model) => next,
-        next = tool_ended(tools, calls) => next,
+        Denial::Budget(_) | Denial::Rate(_) => (Failure::Limit, denial.to_string()),
+        _ => (Failure::Denied, format!("the prompter's token ended: {denial}")),
     }
 }
 

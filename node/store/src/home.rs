@@ -181,6 +181,18 @@ impl Home {
         self.logs_dir().join("node.log")
     }
 
+    /// Decisions about requests: the audit log's files.
+    #[must_use]
+    pub fn audit_dir(&self) -> PathBuf {
+        self.root.join("audit")
+    }
+
+    /// The audit log's file that is being written.
+    #[must_use]
+    pub fn audit_log(&self) -> PathBuf {
+        self.audit_dir().join("audit.jsonl")
+    }
+
     /// Files that peers sent.
     #[must_use]
     pub fn inbox_dir(&self) -> PathBuf {

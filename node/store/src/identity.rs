@@ -10,7 +10,7 @@ use std::{fmt, io, io::Read, os::unix::fs::MetadataExt, path::PathBuf};
 use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
-use crate::{DiskError, Home, limits, os};
+use crate::{DiskError, Home, limits, os, store};
 
 /// 32 secret bytes: wiped when dropped, never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -154,6 +154,8 @@ fn create(home: &Home) -> io::Result<Secret32> {
     let bytes = Zeroizing::new(os::random::<32>()?);
     let mut text = Zeroizing::new(HEXLOWER.encode(bytes.as_ref()).into_bytes());
     text.push(b'\n');
+    // First, so that a key without this log is one whose records were lost.
+    store::make_auth_log(home)?;
     let staged = os::stage(home.root(), &text)?;
     os::publish(staged, &home.identity())?;
     Ok(Secret32(bytes))

@@ -80,6 +80,16 @@ pub const TOKENS_ISSUED: u64 = 10_000;
 pub const TOKENS_HELD: u64 = 1_000;
 /// How long a token is kept after it expired (milliseconds): an hour.
 pub const TOKEN_GRACE_MS: u64 = 3_600_000;
+/// How much longer a token is kept that is to be renewed (milliseconds): 30 days, for an audience that is away.
+pub const RENEWAL_KEEP_MS: u64 = 30 * 24 * 3_600_000;
+/// Tokens about one subject that peers delivered unasked (count).
+pub const TOKENS_DELIVERED_OF_ONE: usize = 16;
+/// Tokens that all peers delivered unasked (count).
+pub const TOKENS_DELIVERED: u64 = 256;
+/// The shortest beginning of a CID that names a token (characters); the first seven are the same for all.
+pub const CID_PREFIX_CHARS: usize = 10;
+/// CIDs that are told of a beginning that fits several (count).
+pub const CID_CANDIDATES: usize = 8;
 /// A token's container (bytes).
 pub const CONTAINER_BYTES: usize = 16 * 1024;
 /// A token's CID as text (bytes).
@@ -89,9 +99,94 @@ pub const GRANT_LINES: usize = 64;
 /// One such line (bytes).
 pub const GRANT_BYTES: usize = 512;
 
+/// Revocations by others than the subject, below one that the subject granted to (count); beyond that all below that one
+/// counts as revoked. Whose keys signed them does not matter: keys are free to make.
+pub const REVOCATIONS_BY_GRANTEE: u64 = 4096;
+/// The same (bytes of signed revocations with their witnesses).
+pub const REVOCATION_BYTES_BY_GRANTEE: u64 = 8 * 1024 * 1024;
+/// So many of one such grantee have room when all the others together have filled theirs (count).
+pub const REVOCATIONS_OF_EACH: u64 = 64;
+/// Revocations by others than the subject, of all grantees, until only those few of each have room (count).
+pub const REVOCATIONS_COMMON: u64 = 50_000;
+/// The same (bytes).
+pub const REVOCATION_BYTES_COMMON: u64 = 64 * 1024 * 1024;
+/// Revocations by others than the subject of what they revoke (count).
+pub const REVOCATIONS_BY_OTHERS: u64 = 100_000;
+/// The same (bytes): in `auth.log`, where they are a third longer, less than half of what it may hold.
+pub const REVOCATION_BYTES_BY_OTHERS: u64 = 128 * 1024 * 1024;
+/// Revocations by the subjects themselves (count): with those by others about 40 MB of memory.
+pub const REVOCATIONS_OWN: u64 = 100_000;
+/// Those that are marked for having too many (count).
+pub const REVOKERS_OVER_QUOTA: usize = 10_000;
+/// To what such a mark's end is rounded up (milliseconds): a day.
+pub const MARK_GRAIN_MS: u64 = 24 * 3_600_000;
+
+/// An epoch that lies further ahead of the clock than this was set by a wrong one (milliseconds).
+pub const EPOCH_AHEAD_MS: u64 = 60_000;
+
+/// Links of one chain that are counted (count).
+pub const LEDGER_CHAIN: usize = 16;
+/// Counters of links that were made under one first link (count).
+pub const LEDGER_LINKS_OF_ONE: u64 = 4096;
+/// All counters of links (count).
+pub const LEDGER_LINKS: u64 = 200_000;
+/// What a rate is counted over (milliseconds): a minute.
+pub const RATE_WINDOW_MS: u64 = 60_000;
+/// How finely (milliseconds).
+pub const RATE_BUCKET_MS: u64 = 5_000;
+
+/// Signed requests that are remembered so that they count once (count).
+pub const REPLAYS: u64 = 100_000;
+
 /// `auth.log` (bytes).
 pub const AUTH_LOG_BYTES: u64 = 512 * 1024 * 1024;
-/// From this size on `auth.log` is rewritten at start when most of its tokens are over (bytes).
+/// `auth.log` takes no more revocations by others from this size on (bytes): the rest is for what the node itself writes.
+pub const AUTH_LOG_OTHERS_BYTES: u64 = AUTH_LOG_BYTES / 2;
+/// From this size on `auth.log` is rewritten, at start when most of it is over, later when it has doubled (bytes).
 pub const AUTH_LOG_REWRITE_BYTES: u64 = 4 * 1024 * 1024;
+/// Records that `auth.log` lacks at start are appended up to this many (count); beyond, it is rewritten.
+pub const AUTH_LOG_CATCH_UP: usize = 64;
 /// One line of `auth.log` (bytes).
 pub const AUTH_LINE_BYTES: usize = 256 * 1024;
+
+/// `credentials.toml` (bytes).
+pub const CREDENTIALS_FILE_BYTES: u64 = 512 * 1024;
+/// Providers that have a key (count).
+pub const CREDENTIALS: usize = 32;
+/// A key for a provider (bytes).
+pub const KEY_BYTES: usize = 4096;
+/// A provider's name (bytes).
+pub const PROVIDER_BYTES: usize = 64;
+/// The end of a key is shown only of keys at least this long (bytes).
+pub const MASKED_KEY_BYTES: usize = 20;
+/// Tries to take the lock of `credentials.toml` (count).
+pub const CREDENTIALS_LOCK_TRIES: usize = 500;
+/// Wait between two such tries (milliseconds).
+pub const CREDENTIALS_LOCK_RETRY_MS: u64 = 4;
+
+/// How long audit rows are kept unless the settings say otherwise (days).
+pub const AUDIT_KEEP_DAYS: u32 = 90;
+/// One file of the audit log unless the settings say otherwise (bytes).
+pub const AUDIT_FILE_BYTES: u64 = 16 * 1024 * 1024;
+/// Files of the audit log unless the settings say otherwise (count).
+pub const AUDIT_FILES: usize = 64;
+/// Audit rows that wait to be written (count); beyond that they are dropped and counted.
+pub const AUDIT_QUEUE: usize = 4096;
+/// Audit rows that wait, when requests that were allowed are dropped (count); the rest is for refusals, tool calls, tokens.
+pub const AUDIT_QUEUE_COMMON: usize = AUDIT_QUEUE * 3 / 4;
+/// Audit rows about one peer that wait (count), allowed requests and the rest apart.
+pub const AUDIT_QUEUE_OF_ONE: usize = AUDIT_QUEUE / 8;
+/// Audit rows that are taken from the queue at once (count).
+pub const AUDIT_BATCH: usize = 256;
+/// Links of a chain in an audit row (count).
+pub const AUDIT_CHAIN: usize = 16;
+/// Arguments in an audit row (count).
+pub const AUDIT_ARGS: usize = 16;
+/// One text in an audit row (bytes).
+pub const AUDIT_TEXT_BYTES: usize = 1024;
+/// One line of the audit log (bytes): all texts at their longest, every byte of them written as six.
+pub const AUDIT_LINE_BYTES: usize = 160 * 1024;
+/// What the audit log is read with (bytes at a time).
+pub const AUDIT_READ_BYTES: usize = 64 * 1024;
+/// How often a reader that follows the audit log looks (milliseconds).
+pub const AUDIT_POLL_MS: u64 = 100;

@@ -40,6 +40,11 @@ pub(crate) fn open_or_make(path: &Path) -> io::Result<File> {
     options().read(true).write(true).create(true).truncate(false).mode(limits::FILE_MODE).open(path)
 }
 
+/// Opens for reading and for adding at the end, making a private file when there is none.
+pub(crate) fn open_append(path: &Path) -> io::Result<File> {
+    options().read(true).append(true).create(true).mode(limits::FILE_MODE).open(path)
+}
+
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -117,7 +122,12 @@ pub(crate) fn publish_or_undo(staged: NamedTempFile, path: &Path) -> io::Result<
 /// Replaces the file of that name, whole. Durable.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
-    stage(dir, content)?.persist(path).map_err(|e| e.error)?;
+    replace_with(stage(dir, content)?, path)
+}
+
+/// The same with a staged file, synced already.
+pub(crate) fn replace_with(staged: NamedTempFile, path: &Path) -> io::Result<()> {
+    staged.persist(path).map_err(|e| e.error)?;
     sync_parent(path)
 }
 

@@ -221,6 +221,31 @@ impl Sessions {
         self.relocate(session, self.home.sessions_dir())
     }
 
+    /// Removes a session's log for good, archived or not; `false` when some process has it open.
+    ///
+    /// # Errors
+    /// [`SessionsError`].
+    pub fn delete(&self, session: SessionId) -> Result<bool, SessionsError> {
+        if self.is_busy(session)? {
+            return Ok(false);
+        }
+        let path = self.path(session)?;
+        let removed = std::fs::remove_file(&path).and_then(|()| os::sync_parent(&path));
+        removed.map_err(DiskError::at("remove", &path))?;
+        Ok(true)
+    }
+
+    /// Forgets all that is remembered of the logs and reads them anew; gives how many there are. Needs a store.
+    ///
+    /// # Errors
+    /// [`SessionsError`].
+    pub fn rebuild(&self) -> Result<usize, SessionsError> {
+        if let Some(store) = &self.store {
+            index::forget(store)?;
+        }
+        Ok(self.list(true)?.len())
+    }
+
     /// That a session is archived is where its log lies: no database can lose it.
     fn relocate(&self, session: SessionId, dir: PathBuf) -> Result<bool, SessionsError> {
         let from = self.path(session)?;

@@ -5,26 +5,38 @@
 //! pages after a clean shutdown. What cannot be made again from the session logs also stands in `auth.log`.
 
 mod auth_log;
+pub(crate) mod authority;
 mod error;
+mod opening;
+mod reconcile;
+pub(crate) mod rows;
 pub(crate) mod tables;
 
 use std::{
-    fs::File,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    path::PathBuf,
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-pub(crate) use auth_log::TokenRow;
-use auth_log::{AuthLog, Replayed};
+pub(crate) use auth_log::AuthLog;
+pub(crate) use auth_log::make_if_missing as make_auth_log;
+pub use authority::Authority;
+use authority::AuthorityRow;
 use clankers_protocol::Timestamp;
 pub use error::StoreError;
-use redb::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
-use tables::{META, SCHEMA, SCHEMA_VERSION};
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use rows::Records;
 
-use crate::{DiskError, DiskKind, Home, limits, os};
+use crate::{
+    DiskKind, Home,
+    ledger::{Groups, RunningCounts},
+    limits,
+    revocations::Mirror,
+};
 
 /// What opening the store found and did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +66,14 @@ pub struct Store {
     path: PathBuf,
     /// `None` after a failure of the disk, until it opens again.
     database: RwLock<Option<Database>>,
+    /// The database contradicted itself, and was not seen whole since.
+    doubtful: AtomicBool,
+    /// Whoever changes records of authority holds this to the end: there is one such writer at a time.
     auth: Mutex<AuthLog>,
+    pub(crate) authority: RwLock<AuthorityRow>,
+    pub(crate) revoked: RwLock<Mirror>,
+    pub(crate) running: RunningCounts,
+    pub(crate) groups: Mutex<Groups>,
     opened: Opened,
 }
 
@@ -65,8 +84,8 @@ impl Store {
     /// [`StoreError`]: held by another process, damaged, newer, disk.
     pub fn open(home: &Home, now: Timestamp) -> Result<Self, StoreError> {
         let path = home.store();
-        let made = make(&path, home)?;
-        let database = open_database(&path)?;
+        let made = opening::make(&path, home)?;
+        let database = opening::open_database(&path)?;
         let (auth, replayed) = AuthLog::open(home, now)?;
         let opened = Opened {
             database_was_missing: made,
@@ -74,9 +93,18 @@ impl Store {
             tokens_recovered: 0,
             auth_lines_lost: replayed.lost,
         };
-        let database = RwLock::new(Some(database));
-        let mut store = Self { path, database, auth: Mutex::new(auth), opened };
-        store.opened.tokens_recovered = store.reconcile(replayed, now)?;
+        let mut store = Self {
+            path,
+            database: RwLock::new(Some(database)),
+            doubtful: AtomicBool::new(false),
+            auth: Mutex::new(auth),
+            authority: RwLock::default(),
+            revoked: RwLock::default(),
+            running: RunningCounts::default(),
+            groups: Mutex::default(),
+            opened,
+        };
+        store.opened.tokens_recovered = reconcile::reconcile(&store, home, replayed, now)?;
         if opened.database_was_missing || opened.auth_lines_lost > 0 {
             tracing::info!(opened = ?store.opened, "opened the store");
         }
@@ -113,22 +141,34 @@ impl Store {
         self.write(Keep::Now, |_| Ok(()))
     }
 
-    /// Brings database and `auth.log` together: what one lost the other still has.
-    fn reconcile(&self, replayed: Replayed, now: Timestamp) -> Result<u64, StoreError> {
-        let (recovered, missing) = crate::tokens::merge(self, &replayed.rows, now)?;
-        let mut auth = self.auth();
-        let live = replayed.rows.len() as u64;
-        if replayed.lost > 0 || auth.wants_rewriting(replayed.lines, live) {
-            let rows = crate::tokens::rows(self)?;
-            auth.rewrite(&rows, now, replayed.lost > 0)?;
-        } else {
-            missing.iter().try_for_each(|row| auth.append(row, now))?;
-        }
-        Ok(recovered)
-    }
-
     pub(crate) fn auth(&self) -> MutexGuard<'_, AuthLog> {
         self.auth.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Rewrites `auth.log` when it has grown much; trouble with that is no trouble of the caller.
+    pub(crate) fn tidy(&self, auth: &mut AuthLog, now: Timestamp) {
+        if !auth.wants_rewriting() {
+            return;
+        }
+        let noted = self.forgets(auth, None, now);
+        let rewritten =
+            noted.and_then(|()| self.read(reconcile::read_all)).and_then(|mut records: Records| {
+                records.forget(now);
+                auth.rewrite(&records, now, false)
+            });
+        if let Err(error) = rewritten {
+            auth.is_fine();
+            tracing::warn!(%error, "auth.log was not rewritten; it is tried again when it has doubled");
+        }
+    }
+
+    /// Whether what is in memory may be believed: an error while the database contradicts itself.
+    pub(crate) fn sound(&self) -> Result<(), StoreError> {
+        if !self.doubtful.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // Opens it again, which checks it from end to end.
+        self.with(|_| Ok(()))
     }
 
     /// Runs `act` in a read transaction.
@@ -166,95 +206,25 @@ impl Store {
             drop(guard);
             let mut slot = self.database.write().unwrap_or_else(PoisonError::into_inner);
             if slot.is_none() {
-                *slot = Some(open_database(&self.path)?);
+                *slot = Some(opening::open_database(&self.path)?);
             }
             drop(slot);
             guard = self.database.read().unwrap_or_else(PoisonError::into_inner);
         }
         let Some(database) = guard.as_ref() else { return Err(StoreError::Held(self.path.clone())) };
-        let result = contained(&self.path, || act(database)).map_err(|e| e.of(&self.path));
+        let result = opening::contained(&self.path, || act(database)).map_err(|e| e.of(&self.path));
         drop(guard);
-        if matches!(&result, Err(StoreError::Disk(_) | StoreError::Damaged { .. })) {
+        if let Err(StoreError::Disk(_) | StoreError::Damaged { .. }) = &result {
+            if let Err(StoreError::Damaged { .. }) = &result {
+                self.doubtful.store(true, Ordering::Release);
+            }
             // redb refuses everything after a failed write until it is opened anew, which then finds the last
             // commit: so a full disk is over when there is space again.
             *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+        } else if result.is_ok() {
+            self.doubtful.store(false, Ordering::Release);
         }
         result
-    }
-}
-
-/// Runs what may meet a damaged page: redb panics on some of them.
-fn contained<T>(path: &Path, act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
-        Err(StoreError::Damaged {
-            path: path.to_owned(),
-            what: "the database's pages contradict each other".into(),
-        })
-    })
-}
-
-/// Makes an empty database unless there is one; `true` when this call made it.
-fn make(path: &Path, home: &Home) -> Result<bool, StoreError> {
-    if path.symlink_metadata().is_ok() {
-        return Ok(false);
-    }
-    let fail = || DiskError::at("make the database", path);
-    let staged = os::stage(home.root(), b"").map_err(fail())?;
-    let file = staged.as_file().try_clone().map_err(fail())?;
-    let initialised = contained(path, || {
-        let database = builder().create_file(file)?;
-        let transaction = database.begin_write()?;
-        transaction.open_table(META)?.insert(SCHEMA, SCHEMA_VERSION)?;
-        tables::make_all(&transaction)?;
-        transaction.commit()?;
-        Ok(())
-    });
-    initialised.map_err(|error| error.of(path))?;
-    match os::publish(staged, path) {
-        Ok(_) => Ok(true),
-        // Another process was first.
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(DiskError::new("make the database", path, error).into()),
-    }
-}
-
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(limits::STORE_CACHE_BYTES);
-    builder
-}
-
-fn open_database(path: &Path) -> Result<Database, StoreError> {
-    let damaged = |what: &str| StoreError::Damaged { path: path.to_owned(), what: what.to_owned() };
-    let file = os::open_writable(path).map_err(|error| {
-        if os::is_link_error(&error) {
-            return damaged("it is a symbolic link");
-        }
-        DiskError::new("open the database", path, error).into()
-    })?;
-    let meta = file.metadata().map_err(DiskError::at("look at the database", path))?;
-    if !meta.is_file() {
-        return Err(damaged("it is not a regular file"));
-    }
-    if meta.len() == 0 {
-        // redb would take it for a new one.
-        return Err(damaged("it is empty"));
-    }
-    contained(path, || checked(file, path)).map_err(|error| error.of(path))
-}
-
-fn checked(file: File, path: &Path) -> Result<Database, StoreError> {
-    let mut database = builder().create_file(file)?;
-    if !database.check_integrity()? {
-        tracing::warn!(path = %path.display(), "the database was repaired");
-    }
-    let transaction = database.begin_read()?;
-    let found = transaction.open_table(META)?.get(SCHEMA)?.map(|version| version.value());
-    transaction.close()?;
-    match found {
-        Some(SCHEMA_VERSION) => Ok(database),
-        Some(found) if found > SCHEMA_VERSION => Err(StoreError::Newer { path: path.to_owned(), found }),
-        _ => Err(StoreError::Damaged { path: path.to_owned(), what: "its version is missing".into() }),
     }
 }
 

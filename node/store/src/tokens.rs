@@ -1,13 +1,26 @@
 //! Tokens that this node issued and tokens that it holds.
 
+mod cid;
+mod delivered;
+mod find;
+mod forget;
+mod renewal;
+mod table;
+
+use std::cmp::Reverse;
+
 use clankers_protocol::{NodeId, Timestamp, request::tokens::TokenRecord};
-use redb::{ReadableTable, WriteTransaction};
+pub use delivered::Delivered;
+pub use find::FoundToken;
+pub use table::TokenNote;
+pub(crate) use table::{ReadTables, TokenRow, index_all, insert, load, prune, remove};
 
 use crate::{
     Store, StoreError, limits,
     store::{
-        Keep, TokenRow,
-        tables::{TOKEN_EXPIRY, TOKENS, pack, unpack},
+        Keep,
+        rows::Record,
+        tables::{DELIVERED, TOKEN_EXPIRY},
     },
 };
 
@@ -18,11 +31,20 @@ pub struct KeptToken {
     pub record: TokenRecord,
     /// Its UCAN container.
     pub container: Vec<u8>,
+    /// What is noted about it.
+    pub note: TokenNote,
+}
+
+impl From<TokenRow> for KeptToken {
+    fn from(TokenRow { record, container, note }: TokenRow) -> Self {
+        Self { record, container, note }
+    }
 }
 
 /// The tokens in a store.
 ///
-/// A token is in `auth.log`, synced, before it is in the database; expired ones are dropped an hour after their expiry.
+/// A token is in `auth.log`, synced, before it is in the database; expired ones are dropped an hour after their expiry,
+/// those that are to be renewed 30 days after.
 #[derive(Debug, Clone, Copy)]
 pub struct TokenStore<'s> {
     store: &'s Store,
@@ -50,7 +72,8 @@ impl TokenStore<'_> {
         self.put(TokenRecord { issued: true, ..record.clone() }, container, now)
     }
 
-    /// Keeps a token that this node holds; `record.issued` is cleared. Gives whether it was held already.
+    /// Keeps a token that this node holds; `record.issued` is cleared. Gives whether it was held already. One that a peer
+    /// had delivered is from now on the owner's own choice.
     ///
     /// # Errors
     /// [`StoreError::Full`], disk.
@@ -65,60 +88,35 @@ impl TokenStore<'_> {
 
     fn put(&self, record: TokenRecord, container: &[u8], now: Timestamp) -> Result<bool, StoreError> {
         bounded(&record, container)?;
-        let row = TokenRow { record, container: container.to_vec() };
-        let key = key(&row.record);
+        let mut row = TokenRow { record, container: container.to_vec(), note: TokenNote::default() };
+        let key = row.key();
         // Held to the end: nobody else may put the same token between the look and the commit.
         let mut auth = self.store.auth();
-        let known = self.store.read(|transaction| {
-            let table = transaction.open_table(TOKENS)?;
-            let known =
-                table.get(key.as_str())?.map(|value| unpack::<TokenRow>(value.value())).transpose()?;
-            if known.is_none() {
-                room(&table, row.record.issued, now)?;
+        let known = self.row(&key)?;
+        if let Some(known) = &known {
+            row.note = TokenNote { delivered_by: None, ..known.note.clone() };
+            if *known == row {
+                return Ok(true);
             }
-            Ok(known)
-        })?;
-        if known.as_ref() == Some(&row) {
-            return Ok(true);
         }
-        auth.append(&row, now)?;
+        if known.as_ref().is_none_or(|known| known.note.delivered_by.is_some()) {
+            self.room(row.record.issued, now)?;
+        }
+        auth.append(&[Record::Token(row.clone())], now, Keep::Now)?;
         self.store.write(Keep::Now, |transaction| {
             prune(transaction, now)?;
             insert(transaction, &row)
         })?;
+        self.store.tidy(&mut auth, now);
         Ok(known.is_some())
     }
 
-    /// All tokens: issued first, then held; the latest to expire first.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn list(&self, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
-        let rows = rows(self.store)?.into_iter().map(|row| row.record);
-        let mut records: Vec<TokenRecord> = rows.filter(|record| !is_over(record, now)).collect();
-        records.sort_by(|a, b| (b.issued, b.expires, &a.cid).cmp(&(a.issued, a.expires, &b.cid)));
-        Ok(records)
+    fn row(&self, key: &str) -> Result<Option<TokenRow>, StoreError> {
+        self.store.read(|transaction| load(&ReadTables::open(transaction)?, key))
     }
 
-    /// The token whose leaf has this CID, issued or held.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn get(&self, cid: &str, now: Timestamp) -> Result<Option<KeptToken>, StoreError> {
-        self.store.read(|transaction| {
-            for entry in transaction.open_table(TOKENS)?.iter()? {
-                let (key, value) = entry?;
-                if key.value().rsplit(':').next() == Some(cid) {
-                    let TokenRow { record, container } = unpack(value.value())?;
-                    return Ok((!is_over(&record, now)).then_some(KeptToken { record, container }));
-                }
-            }
-            Ok(None)
-        })
-    }
-
-    /// Containers of the tokens held here that carry rights of `subject` and have begun and not expired; the latest to expire
-    /// first, at most `limit`.
+    /// Containers of the tokens held here that carry rights of `subject` and have not expired, at most `limit`: those that the
+    /// owner imported first, then those that were delivered; of each the latest to expire first.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -129,30 +127,55 @@ impl TokenStore<'_> {
         limit: usize,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut held = self.store.read(|transaction| {
+            let tables = ReadTables::open(transaction)?;
             let (from, to) = (format!("h:{subject}:"), format!("h:{subject};"));
             let mut held = Vec::new();
-            for entry in transaction.open_table(TOKENS)?.range(from.as_str()..to.as_str())? {
-                let row: TokenRow = unpack(entry?.1.value())?;
-                if row.record.expires > now {
-                    held.push(row);
-                }
+            for entry in tables.tokens.range(from.as_str()..to.as_str())? {
+                let row = load(&tables, entry?.0.value())?;
+                held.extend(row.filter(|row| row.record.expires > now));
             }
             Ok(held)
         })?;
-        held.sort_by(|a, b| (b.record.expires, &a.record.cid).cmp(&(a.record.expires, &b.record.cid)));
+        held.sort_by_cached_key(|row| {
+            (row.note.delivered_by.is_some(), Reverse(row.record.expires), row.record.cid.clone())
+        });
         held.truncate(limit);
         Ok(held.into_iter().map(|row| row.container).collect())
     }
-}
 
-fn key(record: &TokenRecord) -> String {
-    let kind = if record.issued { 'i' } else { 'h' };
-    format!("{kind}:{}:{}", record.subject, record.cid)
-}
-
-/// Whether it expired longer ago than tokens are kept.
-pub(crate) fn is_over(record: &TokenRecord, now: Timestamp) -> bool {
-    record.expires.plus_ms(limits::TOKEN_GRACE_MS) < now
+    /// Whether one more fits beside those that are not over; what peers delivered takes none of the owner's room.
+    fn room(&self, issued: bool, now: Timestamp) -> Result<(), StoreError> {
+        let (kind, what, limit) = if issued {
+            ("i:", "issued tokens", limits::TOKENS_ISSUED)
+        } else {
+            ("h:", "held tokens", limits::TOKENS_HELD)
+        };
+        let count = self.store.read(|transaction| {
+            let mut count = 0_u64;
+            let from = now.0.saturating_sub(limits::TOKEN_GRACE_MS);
+            let expiry = transaction.open_table(TOKEN_EXPIRY)?;
+            // Counting is only worth it when all of them together could be too many.
+            if redb::ReadableTableMetadata::len(&expiry)? < limit {
+                return Ok(0);
+            }
+            for entry in expiry.range((from, "")..)? {
+                count = count.saturating_add(u64::from(entry?.0.value().1.starts_with(kind)));
+            }
+            if issued {
+                return Ok(count);
+            }
+            let delivered = redb::ReadableTableMetadata::len(&transaction.open_table(DELIVERED)?)?;
+            Ok(count.saturating_sub(delivered))
+        })?;
+        if count < limit {
+            return Ok(());
+        }
+        Err(StoreError::Full {
+            what,
+            limit,
+            hint: "wait for some to expire, and give new ones a shorter life",
+        })
+    }
 }
 
 fn bounded(record: &TokenRecord, container: &[u8]) -> Result<(), StoreError> {
@@ -167,95 +190,6 @@ fn bounded(record: &TokenRecord, container: &[u8]) -> Result<(), StoreError> {
         .grants
         .iter()
         .try_for_each(|line| check("bytes of a grant's line", line.len(), limits::GRANT_BYTES))
-}
-
-/// Whether one more fits beside those that are not over.
-fn room(
-    table: &impl ReadableTable<&'static str, &'static [u8]>,
-    issued: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let (from, to) = if issued { ("i:", "i;") } else { ("h:", "h;") };
-    let limit = if issued { limits::TOKENS_ISSUED } else { limits::TOKENS_HELD };
-    // Counting is only worth it when all of them together could be too many.
-    if table.len()? < limit {
-        return Ok(());
-    }
-    let mut count = 0_u64;
-    for entry in table.range(from..to)? {
-        let row: TokenRow = unpack(entry?.1.value())?;
-        count = count.saturating_add(u64::from(!is_over(&row.record, now)));
-    }
-    if count < limit {
-        return Ok(());
-    }
-    let what = if issued { "issued tokens" } else { "held tokens" };
-    Err(StoreError::Full { what, limit, hint: "wait for some to expire, and give new ones a shorter life" })
-}
-
-fn insert(transaction: &WriteTransaction, row: &TokenRow) -> Result<(), StoreError> {
-    let key = key(&row.record);
-    let mut tokens = transaction.open_table(TOKENS)?;
-    let mut expiry = transaction.open_table(TOKEN_EXPIRY)?;
-    if let Some(old) = tokens.get(key.as_str())? {
-        let old: TokenRow = unpack(old.value())?;
-        expiry.remove((old.record.expires.0, key.as_str()))?;
-    }
-    tokens.insert(key.as_str(), pack(row)?.as_slice())?;
-    expiry.insert((row.record.expires.0, key.as_str()), ())?;
-    Ok(())
-}
-
-fn prune(transaction: &WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
-    let Some(before) = now.0.checked_sub(limits::TOKEN_GRACE_MS) else { return Ok(()) };
-    let mut expiry = transaction.open_table(TOKEN_EXPIRY)?;
-    let mut tokens = transaction.open_table(TOKENS)?;
-    for entry in expiry.extract_from_if(..(before, ""), |_, ()| true)? {
-        tokens.remove(entry?.0.value().1)?;
-    }
-    Ok(())
-}
-
-/// All tokens of the database, in the order of their keys.
-pub(crate) fn rows(store: &Store) -> Result<Vec<TokenRow>, StoreError> {
-    store.read(|transaction| {
-        transaction.open_table(TOKENS)?.iter()?.map(|entry| unpack(entry?.1.value())).collect()
-    })
-}
-
-/// Takes the tokens of `auth.log` that the database lacks; gives how many they were, and those that the log lacks.
-pub(crate) fn merge(
-    store: &Store,
-    logged: &[TokenRow],
-    now: Timestamp,
-) -> Result<(u64, Vec<TokenRow>), StoreError> {
-    // The last line of a token counts.
-    let mut latest = std::collections::BTreeMap::new();
-    for row in logged {
-        latest.insert(key(&row.record), row);
-    }
-    let mut missing = rows(store)?;
-    let all = missing.len();
-    missing.retain(|row| !is_over(&row.record, now));
-    let any_over = missing.len() < all;
-    missing.retain(|row| !latest.contains_key(&key(&row.record)));
-    let lacking: Vec<&TokenRow> = store.read(|transaction| {
-        let table = transaction.open_table(TOKENS)?;
-        let mut lacking = Vec::new();
-        for (key, row) in &latest {
-            if table.get(key.as_str())?.is_none() {
-                lacking.push(*row);
-            }
-        }
-        Ok(lacking)
-    })?;
-    if any_over || !lacking.is_empty() {
-        store.write(Keep::Now, |transaction| {
-            prune(transaction, now)?;
-            lacking.iter().try_for_each(|row| insert(transaction, row))
-        })?;
-    }
-    Ok((lacking.len() as u64, missing))
 }
 
 #[cfg(test)]

@@ -13,13 +13,13 @@ use std::{
 };
 
 use clankers_protocol::{
-    NodeId, SessionId, Timestamp,
+    CidDigest, NodeId, SessionId, Timestamp,
     event::{Event, PromptEvent},
     request::tokens::TokenRecord,
 };
 use clankers_store::{
-    Condition, Home, NewSession, NodeLock, Page, PromptPlace, SessionLog, Sessions, Store, holder, identity,
-    remember_port, remembered_port,
+    Amount, Authority, Condition, FoundToken, Home, NewSession, NodeLock, Page, PromptPlace, RevocationRow,
+    SessionLog, Sessions, Store, holder, identity, remember_port, remembered_port,
 };
 
 const ME: NodeId = NodeId([7; 32]);
@@ -95,9 +95,83 @@ fn the_victim() {
         attempt(|| store.tokens().put_issued(&token(n), b"container", NOW));
         say(&format!("token {n}"));
     }
+    authority(&store);
     attempt(|| sessions.archive(log.session()));
     say("archived");
     attempt(|| store.flush());
+}
+
+const LINK: CidDigest = CidDigest([4; 32]);
+const FAR: Timestamp = Timestamp(u64::MAX / 2);
+
+fn spend(nano_usd: u64) -> Amount {
+    Amount { nano_usd, tokens: 1, starts: 1 }
+}
+
+/// What the victim does that is authority's.
+fn authority(store: &Store) {
+    for n in 0..2_u8 {
+        let cid = CidDigest([n; 32]);
+        let row = RevocationRow {
+            cid,
+            subject: ME,
+            revoker: ME,
+            grantee: ME,
+            expires: FAR,
+            container: vec![n; 500],
+        };
+        attempt(|| store.revocations().put(&row, NOW));
+        say(&format!("revoked {n}"));
+        attempt(|| store.replay().is_first(&cid, FAR, NOW));
+        say(&format!("seen {n}"));
+        let reserve = || store.ledger().reserve(&[(LINK, FAR)], spend(100), NOW, |_| Ok::<(), ()>(()));
+        let reserved = attempt(reserve).unwrap();
+        say(&format!("spent {}", 100 + u64::from(n) * 20));
+        // A settlement that the disk refuses leaves the reservation charged.
+        if store.ledger().settle(reserved, spend(20), NOW).is_err() {
+            say("failed: to settle");
+        }
+    }
+    attempt(|| store.tokens().set_renew("cid2", Some(FAR.0), NOW));
+    attempt(|| store.tokens().put_renewed("cid2", &token(3), b"container", NOW));
+    say("token 3");
+    attempt(|| store.tokens().put_delivered(&token(4), b"container", NodeId([8; 32]), NOW));
+    say("token 4");
+    attempt(|| store.tokens().stop_renewal("cid2", NOW));
+    say("stopped");
+    let epoch = attempt(|| store.move_epoch(NOW));
+    say(&format!("epoch {}", epoch.0));
+}
+
+/// What was said of authority is so.
+fn check_authority(store: &Store, said: &[String], at: &str) {
+    let numbers = |kind: &str| -> Vec<u64> {
+        said.iter().filter_map(|line| line.strip_prefix(kind)?.trim().parse().ok()).collect()
+    };
+    assert_eq!(store.authority(), Authority::Whole, "{at}: nothing was lost");
+    for n in numbers("revoked ") {
+        let cid = CidDigest([u8::try_from(n).unwrap(); 32]);
+        assert!(store.revocations().is_revoked(&cid).unwrap(), "{at}");
+        assert!(store.revocations().get(&cid).unwrap().is_some(), "{at}");
+    }
+    for n in numbers("seen ") {
+        let cid = CidDigest([u8::try_from(n).unwrap(); 32]);
+        assert!(!store.replay().is_first(&cid, FAR, NOW).unwrap(), "{at}: seen once");
+    }
+    let spent = store.ledger().usage(&LINK, NOW).unwrap().spent_nano_usd;
+    let settled = numbers("spent ").len() as u64;
+    // Never less than was really used, and what was reserved until it is settled.
+    assert!(spent >= settled.saturating_sub(1) * 20 + if settled > 0 { 20 } else { 0 }, "{at}: {spent}");
+    assert!(spent <= 300, "{at}: {spent}");
+    for n in numbers("token ") {
+        let found = store.tokens().find(&format!("cid{n}"), NOW).unwrap();
+        assert!(matches!(found, FoundToken::One(_)), "{at}: token {n}");
+    }
+    if said.iter().any(|line| line == "stopped") {
+        assert!(store.tokens().renewals(ME, NOW).unwrap().is_empty(), "{at}: renewal was stopped");
+        assert_eq!(store.tokens().lineage("cid2", NOW).unwrap().len(), 2, "{at}");
+    }
+    assert!(numbers("epoch ").iter().all(|epoch| store.epoch() >= Timestamp(*epoch)), "{at}");
 }
 
 /// Runs the victim, with a fault at the `nth` of these calls; gives what it said, and whether it got to its end.
@@ -136,6 +210,7 @@ fn check(dir: &Path, said: &[String], at: &str) {
     for n in numbers("token ") {
         assert!(kept.contains(&format!("cid{n}")), "{at}: token {n}");
     }
+    check_authority(&store, said, at);
     let sessions = Sessions::open(&home, store.clone()).unwrap();
     let listed = sessions.list(true).unwrap();
     assert!(listed.iter().all(|entry| entry.condition == Condition::Whole), "{at}: {listed:?}");
@@ -153,6 +228,12 @@ fn check(dir: &Path, said: &[String], at: &str) {
     }
     assert!(!has("archived") || sessions.list(false).unwrap().is_empty(), "{at}");
     log.append(&[prompt("after")], NOW).unwrap();
+    drop((sessions, store));
+    for file in [home.store(), home.auth_log()] {
+        std::fs::remove_file(file).unwrap();
+        let store = Store::open(&home, NOW).unwrap_or_else(|e| panic!("{at}: {e}"));
+        check_authority(&store, said, &format!("{at}, one file lost"));
+    }
 }
 
 /// Whether strace is there and may do its work.

@@ -5,11 +5,14 @@
 use std::{sync::Arc, time::Instant};
 
 use clankers_protocol::{
-    NodeId, Timestamp,
+    CidDigest, NodeId, Timestamp,
     conversation::{StopReason, ToolStatus, Usage},
     event::{Event, MessageEvent, Outcome, PromptEvent, SettledEvent, ToolCallEvent, ToolResultEvent},
 };
-use clankers_store::{Digest, Home, NewSession, PromptPlace, SessionLog, Sessions, Store};
+use clankers_store::{
+    Amount, Authority, Digest, Home, NewSession, PromptPlace, RevocationRow, SessionLog, Sessions, Store,
+    audit::{AuditLog, AuditRow, AuditSettings, Verdict},
+};
 
 const ME: NodeId = NodeId([7; 32]);
 
@@ -100,4 +103,67 @@ fn a_session_of_2000_turns_opens_within_100_ms() {
     println!("open the store again: {:?}", start.elapsed());
     drop(store);
     assert!(best.1 < 100_000);
+}
+
+fn cid(n: u64) -> CidDigest {
+    let mut bytes = [5; 32];
+    bytes[..8].copy_from_slice(&n.to_be_bytes());
+    CidDigest(bytes)
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn authority_is_asked_often() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::open(dir.path()).unwrap();
+    let store = Store::open(&home, Timestamp(1)).unwrap();
+    let far = Timestamp(u64::MAX / 2);
+    let per = |what: &str, count: u64, act: &mut dyn FnMut(u64)| {
+        let start = Instant::now();
+        (0..count).for_each(act);
+        println!("{what}: {:?}", start.elapsed() / u32::try_from(count).unwrap());
+    };
+    per("put a revocation", 200, &mut |n| {
+        let row = RevocationRow {
+            cid: cid(n),
+            subject: ME,
+            revoker: ME,
+            grantee: ME,
+            expires: far,
+            container: vec![7; 600],
+        };
+        store.revocations().put(&row, Timestamp(1)).unwrap();
+    });
+    per("is it revoked", 1_000_000, &mut |n| {
+        assert_eq!(store.revocations().is_revoked(&cid(n)).unwrap(), n < 200);
+    });
+    per("reserve for a chain of 3 and settle", 300, &mut |n| {
+        let links = [(cid(0), far), (cid(1), far), (cid(2 + n % 20), far)];
+        let amount = Amount { nano_usd: 10, tokens: 1, starts: 1 };
+        let reserved = store.ledger().reserve(&links, amount, Timestamp(n), |_| Ok::<(), ()>(())).unwrap();
+        store.ledger().settle(reserved.unwrap(), amount, Timestamp(n)).unwrap();
+    });
+    per("usage of a link", 100_000, &mut |n| {
+        assert!(store.ledger().usage(&cid(n % 20), Timestamp(1)).unwrap().spent_nano_usd > 0);
+    });
+    per("first time of an invocation", 200, &mut |n| {
+        assert!(store.replay().is_first(&cid(n), far, Timestamp(1)).unwrap());
+    });
+    assert_eq!(store.authority(), Authority::Whole);
+    let log = AuditLog::open(&home, AuditSettings::default(), Timestamp(1)).unwrap();
+    let row = AuditRow {
+        at: Timestamp(1),
+        peer: ME,
+        principal: Some(ME),
+        chain: vec!["bafyreib".repeat(7); 3],
+        command: "/clankers/tool/use".into(),
+        args: serde_json::Map::new(),
+        verdict: Verdict::Allow,
+        code: None,
+        reason: None,
+        session: None,
+        prompt_id: None,
+    };
+    per("append an audit row", 2000, &mut |_| log.append(&row));
+    assert!(log.flush(std::time::Duration::from_secs(60)));
 }

@@ -12,10 +12,9 @@ mod undertaker;
 use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
@@ -38,8 +37,6 @@ use tree::Tree;
 #[derive(Debug)]
 pub(crate) struct Shell {
     output_dir: Option<PathBuf>,
-    /// Where whole outputs go; made at the first that is too long.
-    kept: Arc<OnceLock<TempDir>>,
     /// Readers of pipes that background children still hold, so that they do not die of writing to a closed one.
     leftovers: Mutex<JoinSet<()>>,
     mark: String,
@@ -55,12 +52,7 @@ enum End {
 
 impl Shell {
     pub(crate) fn new(output_dir: Option<PathBuf>) -> Self {
-        Self {
-            output_dir,
-            kept: Arc::default(),
-            leftovers: Mutex::new(JoinSet::new()),
-            mark: undertaker::session_mark(),
-        }
+        Self { output_dir, leftovers: Mutex::new(JoinSet::new()), mark: undertaker::session_mark() }
     }
 
     /// Runs a command to its end.
@@ -80,7 +72,7 @@ impl Shell {
         let failed =
             |error| workspace.still_there().err().unwrap_or_else(|| ToolError::io("start", "bash", error));
         let (mut running, pipe) = Running::start(workspace, &args.command, &self.mark).map_err(failed)?;
-        let spool = Spool::new(output, self.output_dir.clone(), self.kept.clone());
+        let spool = Spool::new(output, self.output_dir.clone(), workspace.clone());
         let mut stream = Stream { pipe: Some(pipe), spool, buffer: vec![0; CHUNK_BYTES] };
         let deadline = started + allowed;
         let end = follow(&mut running, &mut stream, deadline, cancel).await;

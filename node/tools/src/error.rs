@@ -117,6 +117,19 @@ pub enum ToolError {
         /// Its size.
         bytes: u64,
     },
+    /// An image, where nothing carries images to the model.
+    #[error(
+        "{path}: is an image ({mime}, {bytes} bytes), and images cannot be shown here; a command such as `file` tells \
+         more about it, or ask the user what is on it"
+    )]
+    Image {
+        /// The path as asked for.
+        path: String,
+        /// Its media type.
+        mime: &'static str,
+        /// Its size.
+        bytes: u64,
+    },
     /// More than a limit.
     #[error("{what} is {actual} bytes, the limit is {limit}; {hint}")]
     TooLarge {

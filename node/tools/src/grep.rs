@@ -1,12 +1,11 @@
 //! The tool `grep`.
 
 mod search;
+mod tree;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
-use rustix::fs::FileType;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -14,13 +13,12 @@ use crate::call::GrepArgs;
 use crate::error::{ToolError, shown};
 use crate::find::{NameGlob, ignored_hint};
 use crate::limits::{
-    GREP_CONTEXT_MAX, GREP_HITS_MAX, PATTERN_COMPILED_BYTES_MAX, QUOTED_CHARS_MAX, SEARCH_BATCH,
-    SEARCH_THREADS_MAX, SEARCH_TIME_MAX,
+    GREP_CONTEXT_MAX, GREP_HITS_MAX, PATTERN_COMPILED_BYTES_MAX, QUOTED_CHARS_MAX, SEARCH_TIME_MAX,
 };
 use crate::outcome::{CutBy, ToolOutcome, Truncated};
 use crate::path;
 use crate::text::Lines;
-use crate::walk::{Entry, Skipped, Walk, with_notes};
+use crate::walk::{Skipped, Walk, with_notes};
 use crate::workspace::{Opened, View};
 use search::{FileHits, Search};
 
@@ -56,7 +54,7 @@ pub(crate) fn run(
         Opened::Dir(dir) => {
             let glob = args.glob.as_deref().map(|glob| NameGlob::new(glob, dir.path())).transpose()?;
             let walk = Walk::new(view, dir, args.all, cancel, search.deadline)?;
-            tree(view, walk, glob.as_ref(), &search, &mut report)?
+            tree::search(view, walk, glob.as_ref(), &search, &mut report)?
         }
     };
     if cancel.is_cancelled() {
@@ -78,89 +76,6 @@ fn matcher(args: &GrepArgs) -> Result<RegexMatcher, ToolError> {
             pattern: args.pattern.chars().take(QUOTED_CHARS_MAX).collect(),
             why: format!("{error} (Rust regex syntax; literal: true takes it as plain text)"),
         })
-}
-
-/// Searches a tree, a batch of files at a time. The order of the hits is that of the walk, so that the same search
-/// gives the same answer.
-fn tree(
-    view: &View,
-    mut walk: Walk<'_>,
-    glob: Option<&NameGlob>,
-    search: &Search<'_>,
-    report: &mut Report,
-) -> Result<Skipped, ToolError> {
-    let mut batch = collect(&mut walk, glob)?;
-    while !batch.is_empty() {
-        let (hits, next) = search_batch(view, search, &batch, || collect(&mut walk, glob));
-        for (entry, hits) in batch.iter().zip(hits) {
-            walk.skipped.unreadable += u64::from(hits.failed);
-            report.add(&entry.path, hits);
-        }
-        if report.full() {
-            break;
-        }
-        batch = next?;
-    }
-    Ok(walk.skipped)
-}
-
-/// The next files of a walk; none at its end.
-fn collect(walk: &mut Walk<'_>, glob: Option<&NameGlob>) -> Result<Vec<Entry>, ToolError> {
-    let mut batch = Vec::with_capacity(SEARCH_BATCH);
-    while batch.len() < SEARCH_BATCH
-        && let Some(entry) = walk.next()?
-    {
-        if entry.kind == FileType::RegularFile
-            && glob.is_none_or(|glob| glob.matches(&entry.name, &entry.path))
-        {
-            batch.push(entry);
-        }
-    }
-    Ok(batch)
-}
-
-/// What each file of a batch gave. Some threads search; this one does what comes `meanwhile` (it walks on), then
-/// helps them.
-fn search_batch<T>(
-    view: &View,
-    search: &Search<'_>,
-    batch: &[Entry],
-    meanwhile: impl FnOnce() -> T,
-) -> (Vec<FileHits>, T) {
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(SEARCH_THREADS_MAX);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut searcher = search.searcher();
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(entry) = batch.get(index) else { return done };
-            let hits = match view.file_in(&entry.dir, &entry.name) {
-                Ok(file) => search.file(&mut searcher, file.file),
-                Err(ToolError::Io { .. }) => FileHits::failed(),
-                // Out of the caller's reach, or no regular file any more: as if it were not there.
-                Err(_) => FileHits::default(),
-            };
-            done.push((index, hits));
-        }
-    };
-    let mut results: Vec<FileHits> = Vec::new();
-    results.resize_with(batch.len(), FileHits::failed);
-    let other = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads.min(batch.len())).map(|_| scope.spawn(work)).collect();
-        let other = meanwhile();
-        let mut done = work();
-        for helper in helpers {
-            done.extend(helper.join().unwrap_or_default());
-        }
-        for (index, hits) in done {
-            if let Some(result) = results.get_mut(index) {
-                *result = hits;
-            }
-        }
-        other
-    });
-    (results, other)
 }
 
 /// The answer as it grows.

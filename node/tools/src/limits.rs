@@ -104,8 +104,8 @@ pub const PATTERN_COMPILED_BYTES_MAX: usize = 10 * 1024 * 1024;
 pub const SEARCH_HEAP_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Time of one `read`, `grep` or `find`.
 pub const SEARCH_TIME_MAX: Duration = Duration::from_secs(60);
-/// Files searched by one batch of threads.
-pub const SEARCH_BATCH: usize = 256;
+/// Files that a thread of a search takes at once.
+pub const SEARCH_BATCH: usize = 32;
 /// Threads of one search.
 pub const SEARCH_THREADS_MAX: usize = 4;
 /// Entries of one directory that are read and sorted.

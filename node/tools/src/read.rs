@@ -25,16 +25,22 @@ pub(crate) fn run(
     view: &View,
     seen: &Seen,
     args: &ReadArgs,
+    images: bool,
     cancel: &CancellationToken,
 ) -> Result<ToolOutcome, ToolError> {
     let mut file = view.open_file(&args.path)?;
-    let outcome = show(&mut file, args, cancel)?;
+    let outcome = show(&mut file, args, images, cancel)?;
     // The state from before the reading: what changed meanwhile differs from it.
     seen.note(&file.path, Stamp::of(&file.stat));
     Ok(outcome)
 }
 
-fn show(file: &mut FileAt, args: &ReadArgs, cancel: &CancellationToken) -> Result<ToolOutcome, ToolError> {
+fn show(
+    file: &mut FileAt,
+    args: &ReadArgs,
+    images: bool,
+    cancel: &CancellationToken,
+) -> Result<ToolOutcome, ToolError> {
     let path = shown(&file.path);
     let failed = |error| {
         if cancel.is_cancelled() { ToolError::Interrupted } else { ToolError::io("read", &path, error) }
@@ -43,6 +49,9 @@ fn show(file: &mut FileAt, args: &ReadArgs, cancel: &CancellationToken) -> Resul
     let mut head = Vec::new();
     (&file.file).take(SNIFF_BYTES as u64).read_to_end(&mut head).map_err(failed)?;
     if let Some(mime) = image(&head) {
+        if !images {
+            return Err(ToolError::Image { path, mime, bytes: size });
+        }
         return attach(file, &path, mime, size);
     }
     if let Some(what) = not_text(&head) {

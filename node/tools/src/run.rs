@@ -22,13 +22,23 @@ pub struct Tools {
     workspace: Arc<Workspace>,
     seen: Arc<Seen>,
     shell: Shell,
+    images: bool,
 }
 
 impl Tools {
     /// Tools that work in `workspace`. `output_dir` is where the whole output of long commands is kept, in a directory
-    /// of its own that is removed with these tools (default: the system's temporary directory).
+    /// of its own that is removed with the workspace (default: the system's temporary directory). `read` and `grep` open
+    /// those files by the path that the answer names, where the gate allows it: it is asked about `~/output/NAME`.
     pub fn new(workspace: Arc<Workspace>, output_dir: Option<PathBuf>) -> Self {
-        Self { workspace, seen: Arc::default(), shell: Shell::new(output_dir) }
+        Self { workspace, seen: Arc::default(), shell: Shell::new(output_dir), images: false }
+    }
+
+    /// These tools, with images attached to the outcome of `read`: for a caller that hands them to the model. Others are
+    /// told that an image cannot be shown.
+    #[must_use]
+    pub fn with_images(mut self) -> Self {
+        self.images = true;
+        self
     }
 
     /// The workspace.
@@ -97,12 +107,13 @@ impl Tools {
             return Err(ToolError::Interrupted);
         }
         let (workspace, seen, cancel) = (self.workspace.clone(), self.seen.clone(), cancel.clone());
+        let images = self.images;
         on_thread(move || {
             // Held to the end of the work, even when nobody waits for it any more.
             let _turn = turn;
             let view = View::new(workspace, gate)?;
             match &call {
-                ToolCall::Read(args) => read::run(&view, &seen, args, &cancel),
+                ToolCall::Read(args) => read::run(&view, &seen, args, images, &cancel),
                 ToolCall::Write(args) => write::run(&view, &seen, args),
                 ToolCall::Edit(args) => edit::run(&view, &seen, args),
                 ToolCall::Grep(args) => grep::run(&view, args, &cancel),

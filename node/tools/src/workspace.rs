@@ -1,6 +1,7 @@
 //! The directory that a session works in, held open, and the only way from a path to a file.
 
 mod guard;
+mod outputs;
 mod resolve;
 mod view;
 
@@ -15,6 +16,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
 use sha2::{Digest, Sha256};
 
 pub use guard::Forbidden;
+pub(crate) use outputs::Outputs;
 pub(crate) use view::{DirAt, FileAt, Opened, Place, View};
 
 use crate::error::{ToolError, shown};
@@ -36,6 +38,7 @@ pub struct Workspace {
     text: String,
     id: String,
     forbidden: Forbidden,
+    outputs: Outputs,
 }
 
 impl Workspace {
@@ -59,8 +62,15 @@ impl Workspace {
         if inside {
             return Err(refuse("it lies in the node's own directory, which no tool may reach".to_owned()));
         }
-        let id = HEXLOWER.encode(Sha256::digest(text.as_bytes()).get(..16).unwrap_or_default());
-        Ok(Self { root: Arc::new(root), path: real, text, id, forbidden })
+        let id = id_of(&text);
+        Ok(Self { root: Arc::new(root), path: real, text, id, forbidden, outputs: Outputs::default() })
+    }
+
+    /// The [`Workspace::id`] of the directory at `path`, without opening it; `None` when there is none.
+    #[must_use]
+    pub fn id_at(path: &Path) -> Option<String> {
+        let real = fs::canonicalize(path).ok()?;
+        real.to_str().map(id_of)
     }
 
     /// A stable name of this workspace for policies: 32 hex digits, from its canonical path.
@@ -73,12 +83,21 @@ impl Workspace {
         &self.path
     }
 
-    /// The canonical form of a path as asked for: relative, `/` between names, `.` for the workspace.
+    /// The canonical form of a path as asked for: relative, `/` between names, `.` for the workspace. The kept output of
+    /// a command has a form that no path in the workspace has, `~/output/NAME`, so that no scope over paths holds it.
     ///
     /// # Errors
     /// [`ToolError::BadPath`] when it cannot name anything in the workspace.
     pub fn canonical(&self, asked: &str) -> Result<String, ToolError> {
-        path::canonical(&self.text, asked)
+        match self.outputs.canonical(asked) {
+            Some(output) => Ok(output),
+            None => path::canonical(&self.text, asked),
+        }
+    }
+
+    /// Where the whole outputs of commands are kept.
+    pub(crate) fn outputs(&self) -> &Outputs {
+        &self.outputs
     }
 
     /// Whether the directory still is where it was opened; a shell can only be started there by path.
@@ -91,6 +110,10 @@ impl Workspace {
         let named = statat(rustix::fs::CWD, &self.path, AtFlags::empty()).map_err(|_| gone())?;
         if Ident::of(&held) == Ident::of(&named) { Ok(()) } else { Err(gone()) }
     }
+}
+
+fn id_of(canonical: &str) -> String {
+    HEXLOWER.encode(Sha256::digest(canonical.as_bytes()).get(..16).unwrap_or_default())
 }
 
 /// Whether a directory or one above it is forbidden, the nearest of its ancestors deciding.

@@ -67,6 +67,47 @@ pub struct InfoReply {
     pub ext: Ext,
 }
 
+/// Number of an `ext` value of [`InfoReply`]: its [`Load`], as postcard.
+pub const EXT_LOAD: u16 = 1;
+
+/// What the sessions in memory are at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Sessions in memory (count).
+    pub loaded: u64,
+    /// Who is attached to them (count).
+    pub viewers: u64,
+    /// Prompts that run (count).
+    pub running: u64,
+    /// Prompts that wait for their turn (count).
+    pub queued: u64,
+    /// Tool calls that wait for somebody's leave (count).
+    pub pending: u64,
+    /// Events and pieces announced since those sessions were loaded (count).
+    pub events: u64,
+    /// Of these, what is still at hand for whoever is a little late (count).
+    pub ring_frames: u64,
+    /// The same (bytes).
+    pub ring_bytes: u64,
+}
+
+impl InfoReply {
+    /// What the sessions in memory are at; `None` from a node that does not say.
+    #[must_use]
+    pub fn load(&self) -> Option<Load> {
+        postcard::from_bytes(self.ext.get(EXT_LOAD)?).ok()
+    }
+}
+
+impl Load {
+    /// The `ext` value that carries it.
+    #[must_use]
+    pub fn to_ext(self) -> (u16, Vec<u8>) {
+        // Eight numbers cannot fail to be written; an empty value is none.
+        (EXT_LOAD, postcard::to_stdvec(&self).unwrap_or_default())
+    }
+}
+
 plain_messages! {
     Ping = PING;
     Pong = PONG;

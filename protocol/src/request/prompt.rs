@@ -48,6 +48,61 @@ pub struct PromptLimits {
 /// A hall that has no index of prompts need not search its logs for it. Whoever lies harms only himself.
 pub const EXT_FRESH_ID: u16 = 1;
 
+/// Number of an `ext` value of [`Prompt`]: which tool calls somebody has to allow first ([`Ask`], one byte).
+pub const EXT_ASK: u16 = 2;
+/// Number of an `ext` value of [`Prompt`]: name of the agent to answer as (UTF-8).
+pub const EXT_AGENT: u16 = 3;
+/// Number of an `ext` value of [`Prompt`]: where that agent is looked for: `user`, `project` or `both`.
+pub const EXT_AGENT_SCOPE: u16 = 4;
+
+/// Which tool calls of a model wait until somebody who is attached allows them. The node's owner may set more than
+/// the prompter asked for, never less.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ask {
+    /// None.
+    #[default]
+    Never,
+    /// Those that run a shell.
+    Shell,
+    /// Those that run a shell or write files.
+    Writes,
+}
+
+impl Ask {
+    /// As an `ext` value.
+    #[must_use]
+    pub fn to_byte(self) -> u8 {
+        match self {
+            Self::Never => 0,
+            Self::Shell => 1,
+            Self::Writes => 2,
+        }
+    }
+
+    /// From an `ext` value. What a later version means is at least as much as this one knows.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Self {
+        match byte {
+            0 => Self::Never,
+            1 => Self::Shell,
+            _ => Self::Writes,
+        }
+    }
+}
+
+impl std::str::FromStr for Ask {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "never" => Ok(Self::Never),
+            "shell" => Ok(Self::Shell),
+            "writes" => Ok(Self::Writes),
+            _ => Err("write never, shell or writes".into()),
+        }
+    }
+}
+
 /// Please do this. Needs `/clankers/prompt/send`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {

@@ -4,13 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::plain_messages;
 use crate::{
-    CidDigest, NodeId, Timestamp,
+    CidDigest, NanoUsd, NodeId, Timestamp,
     kind::Kind,
     limits,
     message::{Ext, Message, MessageError, within},
 };
 
-/// What a token is to allow.
+/// A token's text (bytes): base64url of a container, four characters for three bytes, and the header.
+pub(super) const TOKEN_TEXT_BYTES: usize = limits::CHAIN_BYTES * 4 / 3 + 8;
+
+/// What a token is to allow, as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preset {
     /// Observe, list and read files, node info; not prompt.
@@ -23,6 +26,63 @@ pub enum Preset {
     Root,
 }
 
+/// What a grant may cost.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CostLimit {
+    /// The node's default for a new grant; for a delegation, what its parents allow.
+    #[default]
+    Default,
+    /// No limit of its own.
+    Unlimited,
+    /// At most this.
+    AtMost(NanoUsd),
+}
+
+/// What a token is to allow: a preset, tools, and what narrows them. What is empty or `None` narrows nothing.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rights {
+    /// What for, as a whole.
+    pub preset: Option<Preset>,
+    /// Just these tools (and the right to prompt with them), or a preset's narrowed to these.
+    pub tools: Option<Vec<String>>,
+    /// Only beneath these paths of the node's workspace.
+    pub paths: Vec<String>,
+    /// These sessions, whoever made them: ids, unique prefixes, or `all`.
+    pub sessions: Vec<String>,
+    /// Only these models.
+    pub models: Vec<String>,
+    /// Cost of the model calls.
+    pub cost: CostLimit,
+    /// Tokens of the model calls (count, all kinds).
+    pub max_tokens: Option<u64>,
+    /// Delegations below this one (count).
+    pub max_depth: Option<u32>,
+    /// Prompts begun within a minute (count).
+    pub per_minute: Option<u32>,
+    /// Prompts that run at a time (count).
+    pub concurrent: Option<u32>,
+    /// The largest file (bytes).
+    pub max_size: Option<u64>,
+}
+
+impl Rights {
+    fn check(&self) -> Result<(), MessageError> {
+        if let Some(tools) = &self.tools {
+            within("tools", tools.len(), limits::TOOLS)?;
+            tools.iter().try_for_each(|tool| within("tool", tool.len(), limits::SELECTOR_BYTES))?;
+        }
+        let lists = [
+            ("path", &self.paths, limits::PATH_BYTES),
+            ("session", &self.sessions, limits::SELECTOR_BYTES),
+            ("model", &self.models, limits::SELECTOR_BYTES),
+        ];
+        lists.iter().try_for_each(|(what, list, limit)| {
+            within(what, list.len(), limits::RIGHTS_ENTRIES)?;
+            list.iter().try_for_each(|entry| within(what, entry.len(), *limit))
+        })
+    }
+}
+
 /// Make a token for a peer. Needs `/clankers/admin/grant`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCreate {
@@ -30,12 +90,48 @@ pub struct TokenCreate {
     pub leaf: Option<CidDigest>,
     /// For whom: an id, a unique prefix, or a label.
     pub audience: String,
-    /// What for, as a whole.
-    pub preset: Option<Preset>,
-    /// Just these tools (and the right to prompt with them), or a preset's narrowed to these.
-    pub tools: Option<Vec<String>>,
+    /// What for.
+    pub rights: Rights,
     /// How long from now (seconds).
     pub expire_secs: u64,
+    /// Issue it again, as long, when its holder connects, until it is revoked.
+    pub renew: bool,
+    /// What later versions add.
+    pub ext: Ext,
+}
+
+/// Which token is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenChoice {
+    /// One that this node issued or holds: its CID, or a unique beginning of it.
+    Kept(String),
+    /// This one: its text.
+    Text(String),
+}
+
+impl TokenChoice {
+    pub(super) fn check(&self) -> Result<(), MessageError> {
+        match self {
+            Self::Kept(cid) => within("token", cid.len(), limits::SELECTOR_BYTES),
+            Self::Text(text) => within("token", text.len(), TOKEN_TEXT_BYTES),
+        }
+    }
+}
+
+/// Pass a token that this node holds on to another peer, narrowed. Needs `/clankers/admin/grant`; no network.
+/// Answered by [`TokenCreated`], whose `token` is the whole chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenDelegate {
+    /// The chain's leaf.
+    pub leaf: Option<CidDigest>,
+    /// What is passed on.
+    pub from: TokenChoice,
+    /// For whom: an id, a unique prefix, or a label.
+    pub audience: String,
+    /// What narrows it.
+    pub rights: Rights,
+    /// How long from now (seconds); as long as its parents when not given.
+    pub expire_secs: Option<u64>,
     /// What later versions add.
     pub ext: Ext,
 }
@@ -107,11 +203,50 @@ pub struct TokenList {
     pub ext: Ext,
 }
 
+/// How a token stands now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenState {
+    /// It can be used.
+    Valid,
+    /// Its time has not come.
+    NotYetValid,
+    /// Its time is over.
+    Expired,
+    /// It, or a link above it, was revoked, or all were withdrawn after it was made.
+    Revoked,
+}
+
+impl TokenState {
+    /// The word that `--json` carries.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// A token in a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenEntry {
+    /// The token in words.
+    pub record: TokenRecord,
+    /// How it stands.
+    pub state: TokenState,
+    /// It is issued again when its holder connects.
+    pub renew: bool,
+    /// What was charged to it here, if it counts anything.
+    pub spent: Option<NanoUsd>,
+}
+
 /// The answer to [`TokenList`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenListReply {
     /// Issued first, then held; the latest to expire first.
-    pub tokens: Vec<TokenRecord>,
+    pub tokens: Vec<TokenEntry>,
     /// How many more there are after these.
     pub more: u64,
     /// What later versions add.
@@ -129,10 +264,18 @@ impl Message for TokenCreate {
 
     fn check(&self) -> Result<(), MessageError> {
         within("audience", self.audience.len(), limits::SELECTOR_BYTES)?;
-        if let Some(tools) = &self.tools {
-            within("tools", tools.len(), limits::TOOLS)?;
-            tools.iter().try_for_each(|tool| within("tool", tool.len(), limits::SELECTOR_BYTES))?;
-        }
+        self.rights.check()?;
+        self.ext.check()
+    }
+}
+
+impl Message for TokenDelegate {
+    const KIND: Kind = Kind::TOKEN_DELEGATE;
+
+    fn check(&self) -> Result<(), MessageError> {
+        within("audience", self.audience.len(), limits::SELECTOR_BYTES)?;
+        self.from.check()?;
+        self.rights.check()?;
         self.ext.check()
     }
 }
@@ -141,8 +284,7 @@ impl Message for TokenImport {
     const KIND: Kind = Kind::TOKEN_IMPORT;
 
     fn check(&self) -> Result<(), MessageError> {
-        // Base64url of a container: four characters for three bytes, and the header.
-        within("token", self.token.len(), limits::CHAIN_BYTES * 4 / 3 + 8)?;
+        within("token", self.token.len(), TOKEN_TEXT_BYTES)?;
         self.ext.check()
     }
 }

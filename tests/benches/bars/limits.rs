@@ -32,3 +32,31 @@ pub(crate) const IDLE: Duration = Duration::from_secs(1);
 pub(crate) const MEMORY_LOOK: Duration = Duration::from_micros(100);
 /// How long any process of a bench may take (time).
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Pieces of one paced answer (count), 1,000 a second.
+pub(crate) const ATTACH_PIECES: usize = 1_000;
+/// Viewers of one session, the frozen one among them (count).
+pub(crate) const ATTACH_VIEWERS: usize = 16;
+/// Events of a history that a late comer wants (count).
+pub(crate) const LATE_EVENTS: u64 = 10_000;
+/// Cuts of one viewer (count).
+pub(crate) const CUTS: u64 = 1_000;
+/// What a viewer gets before it is cut, at most (count).
+pub(crate) const CUT_FRAMES: u64 = 24;
+/// The time before a cut, at most (microseconds).
+pub(crate) const CUT_MICROS: u64 = 10_000;
+/// Turns of a long session (count).
+pub(crate) const TURNS: u64 = 2_000;
+/// Turns that are written and synced at once while it is made (count).
+pub(crate) const TURNS_BATCH: usize = 20;
+/// What a tool said in each of them, at least (bytes).
+pub(crate) const RESULT_BYTES: usize = 4_096;
+/// How often a long session is opened in one round (count).
+pub(crate) const OPENINGS: usize = 3;
+/// Directories of the tree that is searched (count).
+pub(crate) const TREE_DIRS: usize = 200;
+/// Files in each (count).
+pub(crate) const TREE_FILES: usize = 50;
+/// Bytes of each file, at least (bytes).
+pub(crate) const TREE_FILE_BYTES: usize = 10_000;
+/// Whole processes of an agent in one round (count).
+pub(crate) const AGENT_RUNS: usize = 5;

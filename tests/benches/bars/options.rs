@@ -45,9 +45,9 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Whether this figure is wanted.
+    /// Whether this figure is wanted: by its name, or by the first word of it, such as `attach`.
     pub(crate) fn wants(&self, name: &str) -> bool {
-        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name || is_of(name, wanted))
     }
 }
 
@@ -80,12 +80,20 @@ impl Mode {
                     let count = words.next().ok_or("--rounds needs a number")?;
                     options.rounds = number(count, ROUNDS_MIN, ROUNDS_MAX)?;
                 }
-                name if rows::ALL.iter().any(|row| row.name == name) => options.names.push(name.to_owned()),
+                name if rows::ALL.iter().any(|row| row.name == name || is_of(row.name, name)) => {
+                    options.names.push(name.to_owned())
+                }
                 other => return Err(format!("{other:?} is no figure and no flag; --list names the figures")),
             }
         }
         Ok(Self::Measure(options))
     }
+}
+
+/// Whether a figure is one of several whose names begin alike, and no other has just that name.
+fn is_of(name: &str, family: &str) -> bool {
+    let begins = name.strip_prefix(family).is_some_and(|rest| rest.starts_with('-'));
+    begins && rows::ALL.iter().all(|row| row.name != family)
 }
 
 fn number<T: std::str::FromStr + PartialOrd + std::fmt::Display>(

@@ -1,10 +1,14 @@
 //! The figures, one file for each kind.
 
+mod agent;
+mod attach;
 mod authorize;
+mod invalid;
 mod node;
 mod ping;
 mod process;
 mod prompt;
+mod revocation;
 mod size;
 
 use crate::{peers::Lab, report::Row};
@@ -29,12 +33,30 @@ pub(crate) const ALL: &[Figure] = &[
         about: "`clankers -p` against a loopback mock model",
         measure: process::one_shot,
     },
+    Figure { name: "agent-session", about: "opening a session of 2,000 turns", measure: agent::session },
+    Figure { name: "agent-grep", about: "searching a large tree, beside `rg`", measure: agent::grep },
+    Figure {
+        name: "agent-beside",
+        about: "`clankers -p` beside another agent's one-shot",
+        measure: agent::beside_another,
+    },
     Figure {
         name: "prompt",
         about: "a prompt accepted, and its first event at the client",
         measure: prompt::overhead,
     },
     Figure { name: "authorize", about: "judging a chain of three", measure: authorize::chain_of_three },
+    Figure { name: "invalid", about: "refusing tokens that are no good", measure: invalid::vectors },
+    Figure { name: "chains", about: "judging chains of one to seven links", measure: authorize::growth },
+    Figure { name: "attach-fan-out", about: "a viewer of 1,000 events a second", measure: attach::fan_out },
+    Figure { name: "attach-frozen", about: "16 viewers, one of them frozen", measure: attach::frozen },
+    Figure { name: "attach-late", about: "a late comer and 10,000 events", measure: attach::late_join },
+    Figure { name: "attach-cuts", about: "a viewer that is cut 1,000 times", measure: attach::cuts },
+    Figure {
+        name: "revocation",
+        about: "taking a token back, until what runs under it has ended",
+        measure: revocation::closing,
+    },
     Figure {
         name: "node",
         about: "a node: ready after start, and its memory when idle",

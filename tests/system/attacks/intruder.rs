@@ -15,7 +15,7 @@ use clankers_protocol::{
         peers::{PeerChange, PeerEdit, PeerList, PeerResolve},
         prompt::{PromptCancel, SessionChoice},
         session::{SessionKill, SessionList, SessionListReply},
-        tokens::{Preset, TokenCreate, TokenList},
+        tokens::{Preset, Rights, TokenCreate, TokenList},
     },
 };
 use clankers_tests::{
@@ -174,9 +174,9 @@ async fn nobody_becomes_the_owner_by_what_they_sign() {
         let create = TokenCreate {
             leaf: None,
             audience: peer.id().to_string(),
-            preset: Some(Preset::Root),
-            tools: None,
+            rights: Rights { preset: Some(Preset::Root), ..Rights::default() },
             expire_secs: 60,
+            renew: false,
             ext: Ext::default(),
         };
         let denied = RefusalCode::Unauthorized;

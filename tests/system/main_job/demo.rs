@@ -60,17 +60,33 @@ fn it_runs_leaves_nothing_and_prints_commands_that_can_be_typed() {
             shell.args(["-c", &format!("exec \"$0\" {words} --help"), BIN]).output().expect("a shell");
         assert!(output.status.success(), "{words}: {}", String::from_utf8_lossy(&output.stderr));
     }
-    for told in ["rpc ping", "rpc prompt desk", "token create --for", "token import", "daemon stop"] {
+    for told in [
+        "rpc ping",
+        "rpc prompt desk",
+        "token create --for",
+        "token delegate --from",
+        "attach --remote",
+        "token revoke",
+    ] {
         assert!(commands.iter().any(|words| words.starts_with(told)), "{told} in {commands:?}");
     }
-    // The refusal, the streamed answer, the refused shell: with their exit codes.
-    assert_eq!(ran.out().matches("(exit code 4)").count(), 2, "{}", ran.story());
-    assert!(ran.out().contains("src/main.rs:2"), "{}", ran.story());
+    // The refusals and the ended watching, with their exit codes; the streamed answer.
+    assert_eq!(ran.out().matches("(exit code 4)").count(), 5, "{}", ran.story());
+    let ended = "not allowed to watch sessions: a link of the chain was revoked";
+    assert!(ran.out().contains(ended), "{}", ran.story());
+    // The same words twice: to the prompter, and to the friend, who only watches.
+    let watched = ran.out().split("── 8.").nth(1).and_then(|rest| rest.split("── 9.").next()).unwrap();
+    assert_eq!(watched.matches("These are open:\n").count(), 2, "{}", ran.story());
+    assert!(commands.iter().any(|words| words.ends_with("--read-only --tail 0")), "{commands:?}");
+    assert!(ran.out().contains("! detached; come back with: clankers attach"), "{}", ran.story());
     // Two streams of one command do not run into each other's lines.
-    let token_lines = ran.out().lines().filter(|line| line.len() > 200).collect::<Vec<_>>();
     let token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    assert_eq!(token_lines.len(), 1, "{}", ran.story());
-    assert!(token_lines[0].chars().all(token), "a token stands on a line of its own: {}", token_lines[0]);
+    let run = |line: &str| line.split(|c| !token(c)).map(str::len).max() > Some(200);
+    let token_lines = ran.out().lines().filter(|line| run(line)).collect::<Vec<_>>();
+    assert_eq!(token_lines.len(), 3, "{}", ran.story());
+    for line in token_lines {
+        assert!(line.chars().all(token), "a token stands on a line of its own: {line}");
+    }
 }
 
 #[test]

@@ -83,6 +83,19 @@ impl Selector {
         self.segments.iter().any(|segment| segment.optional)
     }
 
+    /// Whether following the path may look at the value at `path` (names of maps), at something that holds it, or
+    /// at something inside it. A step that takes elements by number, or all of them, may.
+    pub fn may_reach(&self, path: &[&str]) -> bool {
+        for (segment, name) in self.segments.iter().zip(path) {
+            match &segment.step {
+                Step::Field(field) if field == name => {}
+                Step::Field(_) => return false,
+                Step::Index(_) | Step::Slice(..) | Step::Values => return true,
+            }
+        }
+        true
+    }
+
     /// Follows the path from `root`; `None` when it leads nowhere.
     pub(crate) fn resolve<'a>(&self, root: &'a Ipld, missing: MissingKey) -> Option<Cow<'a, Ipld>> {
         let mut at = Cow::Borrowed(root);

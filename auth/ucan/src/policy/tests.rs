@@ -165,3 +165,26 @@ fn a_scope_needs_the_name_and_what_is_beneath() {
         assert_eq!(scope.evaluate(&ipld!({ "path": path }), Profile::Strict).is_ok(), allowed, "{path}");
     }
 }
+
+#[test]
+fn a_policy_says_what_it_speaks_of() {
+    let speaks = |draft: Draft, path: &[&str]| Policy::build([draft], Profile::Spec).unwrap().speaks_of(path);
+    for draft in [
+        Policy::eq(".ctx.spent", 1_u64),
+        Policy::eq(".ctx", 1_u64),
+        Policy::eq(".", 1_u64),
+        Policy::eq(".ctx.spent.deep", 1_u64),
+        Policy::eq(".[\"ctx\"][\"spent\"]", 1_u64),
+        Policy::any(".[]", Policy::eq(".", 1_u64)),
+        Policy::all(".ctx[]", Policy::le(".", 1_u64)),
+        Policy::or([Policy::and([Policy::negate(Policy::like(".ctx.spent", "*"))])]),
+    ] {
+        assert!(speaks(draft.clone(), &["ctx", "spent"]), "{draft:?}");
+    }
+    for draft in
+        [Policy::eq(".ctx.depth", 1_u64), Policy::eq(".ctxs", 1_u64), Policy::eq(".other.ctx", 1_u64)]
+    {
+        assert!(!speaks(draft.clone(), &["ctx", "spent"]), "{draft:?}");
+    }
+    assert!(!Policy::any_args().speaks_of(&["ctx"]));
+}

@@ -1,7 +1,7 @@
 use clankers_protocol::{
     NodeId,
     conversation::{StopReason, Usage},
-    event::{Outcome, SettledEvent},
+    event::{CompactedEvent, Outcome, ResolvedEvent, SettledEvent, SteerEvent, UsageEvent},
 };
 
 use super::*;
@@ -91,4 +91,65 @@ fn a_direct_tool_prompt_is_told_as_the_users_words() {
     assert_eq!(short(&rebuild(&log).messages), ["ls", told]);
     let crashed = rebuild(&log[..2]);
     assert_eq!((crashed.messages.len(), crashed.lost.len()), (2, 1));
+}
+
+fn compacted(kept: u32) -> Event {
+    let summary = "SUM".to_owned();
+    Event::Compacted(CompactedEvent { summary, kept, tokens_before: 9, tokens_after: 1 })
+}
+
+#[test]
+fn steering_words_stand_where_they_were_heard() {
+    let words = SteerEvent {
+        prompt_id: "w".parse().unwrap(),
+        principal: NodeId([2; 32]),
+        leaf: None,
+        text: "wait".to_owned(),
+    };
+    let answered = ResolvedEvent { request: "a".to_owned(), by: None, allowed: false, reason: None };
+    let log = [
+        prompt("one"),
+        message("m1"),
+        call("m1", "a"),
+        Event::Resolved(answered),
+        result("a"),
+        Event::Steered(words),
+        message("m2"),
+    ];
+    assert_eq!(short(&rebuild(&log).messages), ["one", ":m1[a]", "=of a", "wait", ":m2[]"]);
+    assert_eq!(short(&rebuild(&log[..6]).messages).last().unwrap(), "wait");
+}
+
+#[test]
+fn a_compaction_stands_for_what_came_before_it() {
+    let summary = format!("{}SUM", compaction::SUMMARY_OPENING);
+    let log = [prompt("one"), message("m1"), call("m1", "a"), result("a"), compacted(2), message("m2")];
+    assert_eq!(short(&rebuild(&log).messages), [&summary, ":m1[a]", "=of a", ":m2[]"]);
+    // The count fits no more, as after damage: no result loses its call.
+    let log = [prompt("one"), message("m1"), call("m1", "a"), result("a"), compacted(1)];
+    assert_eq!(short(&rebuild(&log).messages), [&summary, ":m1[a]", "=of a"]);
+    let twice = [prompt("one"), message("m1"), compacted(0), message("m2"), compacted(1), compacted(9)];
+    assert_eq!(short(&rebuild(&twice).messages), [&summary, &summary, ":m2[]"]);
+}
+
+#[test]
+fn what_providers_counted_is_found_again() {
+    let used = |input| {
+        let (model, usage) = ("m".to_owned(), Usage { input, output: 1, ..Usage::default() });
+        Event::Usage(UsageEvent { model, usage, cost: None })
+    };
+    let log = [prompt("one"), message("m1"), used(40), call("m1", "a"), result("a")];
+    let carried = rebuild(&log).carried;
+    assert_eq!(carried.measured, Some(crate::Measured { messages: 2, tokens: 41 }));
+    assert_eq!(carried.model.as_deref(), Some("m"));
+    let log = [prompt("one"), message("m1"), used(40), compacted(1)];
+    assert_eq!(rebuild(&log).carried.measured, None);
+}
+
+#[test]
+fn a_prompt_that_ended_without_an_event_of_its_own_was_never_said() {
+    let log = [prompt("bad"), settled("bad"), prompt("one"), message("m1"), prompt("late"), settled("one")];
+    assert_eq!(short(&rebuild(&log).messages), ["one", ":m1[]", "late"], "it runs");
+    let rest = [settled("late"), prompt("two"), message("m2"), settled("two")];
+    assert_eq!(short(&rebuild(log.iter().chain(&rest)).messages), ["one", ":m1[]", "two", ":m2[]"]);
 }

@@ -9,7 +9,8 @@ use clankers_protocol::{
 
 use super::Output;
 use crate::limits::{
-    ARGUMENTS_BYTES, CALLS, NAME_BYTES, SIGNATURE_BYTES, TEXT_BYTES, THINKING_BLOCKS, THINKING_BYTES,
+    ARGUMENTS_BYTES, CALLS, CALLS_BYTES, NAME_BYTES, SIGNATURE_BYTES, TEXT_BYTES, THINKING_BLOCKS,
+    THINKING_BYTES,
 };
 
 /// The model said more than is accepted; what is too large.
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     thinking_bytes: usize,
     signature_bytes: usize,
     pub(super) calls: Vec<ToolCall>,
+    calls_bytes: usize,
     /// As last reported.
     pub(super) usage: Option<Usage>,
 }
@@ -40,6 +42,7 @@ impl Draft {
             thinking_bytes: 0,
             signature_bytes: 0,
             calls: Vec::new(),
+            calls_bytes: 0,
             usage: None,
         }
     }
@@ -95,6 +98,10 @@ impl Draft {
         if call.name.len() > NAME_BYTES || call.arguments.len() > ARGUMENTS_BYTES {
             return Err(TooLarge("tool call"));
         }
+        self.calls_bytes += call.arguments.len();
+        if self.calls_bytes > CALLS_BYTES {
+            return Err(TooLarge("list of tool calls"));
+        }
         self.calls.push(call);
         Ok(())
     }
@@ -102,6 +109,16 @@ impl Draft {
     /// Whether anything was said that is worth keeping when it is cut short. Calls alone are not: they never ran.
     pub(super) fn has_words(&self) -> bool {
         !self.text.is_empty() || !self.thinking.is_empty()
+    }
+
+    /// Whether anything was said that a person reads.
+    pub(super) fn has_text(&self) -> bool {
+        !self.text.trim().is_empty()
+    }
+
+    /// Whether nothing was said at all.
+    pub(super) fn is_blank(&self) -> bool {
+        !self.has_words() && self.calls.is_empty()
     }
 
     pub(super) fn item(&self) -> &str {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clankers_protocol::conversation::Message;
 
-use crate::limits::CALL_ID_BYTES;
+use crate::{compaction, limits::CALL_ID_BYTES};
 
 #[derive(Debug)]
 pub(super) struct Ids {
@@ -12,6 +12,8 @@ pub(super) struct Ids {
     messages: u32,
     calls: u32,
     used: BTreeSet<String>,
+    /// Ids of what was summarised are not known any more, so no model's own id is sure to be new.
+    forgotten: bool,
 }
 
 impl Ids {
@@ -20,7 +22,8 @@ impl Ids {
             Message::Assistant { calls, .. } => calls.iter().map(|call| call.id.clone()).collect(),
             _ => Vec::new(),
         });
-        Self { prefix, messages: 0, calls: 0, used: used.collect() }
+        let forgotten = transcript.first().is_some_and(compaction::is_summary);
+        Self { prefix, messages: 0, calls: 0, used: used.collect(), forgotten }
     }
 
     /// The next message's id.
@@ -34,7 +37,7 @@ impl Ids {
     pub(super) fn call(&mut self, given: &str) -> String {
         let harmless = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':');
         let fits = (1..=CALL_ID_BYTES).contains(&given.len()) && given.bytes().all(harmless);
-        if fits && self.used.insert(given.to_owned()) {
+        if fits && !self.forgotten && self.used.insert(given.to_owned()) {
             return given.to_owned();
         }
         loop {
@@ -51,6 +54,12 @@ impl Ids {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn after_a_compaction_no_models_id_is_trusted_to_be_new() {
+        let mut ids = Ids::new("p7".to_owned(), &[compaction::summary_message("s")]);
+        assert_eq!(ids.call("call_1"), "p7-call-1");
+    }
 
     #[test]
     fn bad_ids_are_replaced_and_good_ones_kept() {

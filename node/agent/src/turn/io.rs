@@ -3,10 +3,10 @@
 use clankers_protocol::{
     NanoUsd, Timestamp,
     conversation::{Message, ModelEvent, ModelRequest, Price, ToolCall, ToolSpec, ToolStatus, Usage},
-    event::{Delta, DeltaKind, Event, Outcome},
+    event::{Delta, DeltaKind, Event, Outcome, SteerEvent},
 };
 
-use crate::limits::MODEL_CALLS;
+use crate::{context::Carried, limits::MODEL_CALLS};
 
 /// What a turn may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +35,21 @@ pub struct TurnConfig {
     pub model: String,
     /// What its tokens cost; `None`: not known.
     pub price: Option<Price>,
+    /// What they cost in a call whose prompt has more than so many tokens, cached ones included, where that differs.
+    pub long_price: Option<(u64, Price)>,
     /// The system prompt.
     pub system: String,
     /// Tools that are offered. Calls of others are passed on too: who may what is not decided here.
     pub tools: Vec<ToolSpec>,
     /// Limits.
     pub limits: TurnLimits,
+    /// What the model takes in one request, its answer included (tokens). Beyond it the conversation is compacted;
+    /// `None`: not known, so only when the provider says that a request is too long.
+    pub window: Option<u64>,
     /// The conversation so far, every call answered.
     pub transcript: Vec<Message>,
+    /// What belongs to it: from the turn before ([`crate::Turn::carried`]) or the log ([`crate::Rebuilt::carried`]).
+    pub carried: Carried,
 }
 
 /// Why a turn is interrupted from outside.
@@ -61,8 +68,24 @@ pub enum Interrupt {
 pub enum Failure {
     /// Credentials are missing or refused.
     Credentials,
+    /// The provider says that the request is longer than the model takes. The machine compacts once and asks again.
+    ContextTooLong,
+    /// The call was not made: a budget does not allow it.
+    Limit,
+    /// The call was not made: the prompter may not make it, or not any more.
+    Denied,
     /// Everything else.
     Other,
+}
+
+impl Failure {
+    /// Whether it says that no model worked, so that a call without words has no cost.
+    pub(super) fn cost_nothing(self) -> bool {
+        match self {
+            Self::Credentials | Self::ContextTooLong | Self::Limit | Self::Denied => true,
+            Self::Other => false,
+        }
+    }
 }
 
 /// What happens to a turn.
@@ -75,7 +98,7 @@ pub enum Input {
     },
     /// The model says something.
     Model(ModelEvent),
-    /// The model call ended without [`ModelEvent::Stop`].
+    /// The model call was not made, or ended without [`ModelEvent::Stop`].
     ModelFailed {
         /// Why.
         failure: Failure,
@@ -91,11 +114,9 @@ pub enum Input {
         /// What the model is told.
         text: String,
     },
-    /// A word from the side: heard when the current tools have ended, or instead of finishing.
-    Steer {
-        /// The words.
-        text: String,
-    },
+    /// A word from the side: heard when the current tools have ended, or instead of finishing. It is stored when it is
+    /// heard; until then it is nobody's but its author's.
+    Steer(SteerEvent),
     /// Stop now.
     Interrupt(Interrupt),
     /// Look at the clock.
@@ -113,8 +134,8 @@ pub struct Finished {
     pub usage: Usage,
     /// What they cost; `None` when a price or a usage is not known.
     pub cost: Option<NanoUsd>,
-    /// Steering words that nobody heard any more.
-    pub unheard: Vec<String>,
+    /// Steering words that nobody heard any more, oldest first. They are in no event.
+    pub unheard: Vec<SteerEvent>,
 }
 
 /// What is to be done, in this order.
@@ -137,13 +158,10 @@ pub enum Output {
     Live(DeltaKind, Delta),
     /// Store this, then show it.
     Durable(Event),
-    /// Steering words entered the transcript here.
-    Steered {
-        /// The words.
-        text: String,
-    },
     /// Too many steering words wait: these are not taken.
-    SteerRefused {
+    SteerRefused(SteerEvent),
+    /// Tell whoever watches. It is no part of the conversation.
+    Notice {
         /// The words.
         text: String,
     },

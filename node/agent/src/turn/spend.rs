@@ -11,6 +11,8 @@ use super::{Output, TurnLimits};
 #[derive(Debug)]
 pub(super) struct Spend {
     price: Option<Price>,
+    /// Above so many tokens of prompt.
+    long_price: Option<(u64, Price)>,
     calls: u32,
     usage: Usage,
     /// `None` once something of unknown cost was used.
@@ -18,8 +20,8 @@ pub(super) struct Spend {
 }
 
 impl Spend {
-    pub(super) fn new(price: Option<Price>) -> Self {
-        Self { price, calls: 0, usage: Usage::default(), cost: Some(NanoUsd(0)) }
+    pub(super) fn new(price: Option<Price>, long_price: Option<(u64, Price)>) -> Self {
+        Self { price, long_price, calls: 0, usage: Usage::default(), cost: Some(NanoUsd(0)) }
     }
 
     /// Whether one more model call is allowed; otherwise why not, and what to do.
@@ -51,6 +53,11 @@ impl Spend {
         self.calls = self.calls.saturating_add(1);
     }
 
+    /// The provider did not take the request: it was no call.
+    pub(super) fn was_refused(&mut self) {
+        self.calls = self.calls.saturating_sub(1);
+    }
+
     /// A model call ended. Without a reported usage nothing is known, unless the model is free.
     pub(super) fn answered(&mut self, usage: Option<Usage>, model: &str, out: &mut Vec<Output>) {
         let Some(usage) = usage else {
@@ -59,7 +66,12 @@ impl Spend {
             }
             return;
         };
-        let cost = self.price.map(|price| price.cost(usage));
+        let prompt = usage.input.saturating_add(usage.cache_read).saturating_add(usage.cache_write);
+        let price = match self.long_price {
+            Some((above, price)) if prompt > above => Some(price),
+            _ => self.price,
+        };
+        let cost = price.map(|price| price.cost(usage));
         self.usage = self.usage.plus(usage);
         self.cost = self.cost.zip(cost).map(|(sum, cost)| sum.plus(cost));
         out.push(Output::Durable(Event::Usage(UsageEvent { model: model.to_owned(), usage, cost })));
@@ -67,5 +79,22 @@ impl Spend {
 
     pub(super) fn total(&self) -> (Usage, Option<NanoUsd>) {
         (self.usage, self.cost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_prompt_costs_what_long_prompts_cost() {
+        let price = |input| Price { input, ..Price::default() };
+        let mut spend = Spend::new(Some(price(1)), Some((100, price(2))));
+        let mut out = Vec::new();
+        for (input, cache_read) in [(100, 0), (60, 41)] {
+            spend.answered(Some(Usage { input, cache_read, ..Usage::default() }), "m", &mut out);
+        }
+        // All of a long one, not only what is above.
+        assert_eq!(spend.total().1, Some(NanoUsd(100 + 120)));
     }
 }

@@ -3,18 +3,10 @@
 use clankers_protocol::conversation::{ModelEvent, StopReason, ToolCall, Usage};
 use serde_json::Value;
 
-use crate::limits::{ALL_ARGUMENTS_BYTES, ARGUMENTS_BYTES, CALLS, NAME_BYTES, TEXT_BYTES, THINKING_BYTES};
-
-/// Why a piece cannot be taken.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Bad {
-    /// Not JSON.
-    Garbage,
-    /// Above a limit; which.
-    TooLarge(&'static str),
-    /// The server says that it failed: its error object.
-    Server(Value),
-}
+use crate::{
+    http::{Answer, Bad},
+    limits::{ALL_ARGUMENTS_BYTES, ARGUMENTS_BYTES, CALLS, NAME_BYTES, TEXT_BYTES, THINKING_BYTES},
+};
 
 #[derive(Debug, Default)]
 struct PartialCall {
@@ -25,7 +17,7 @@ struct PartialCall {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Answer {
+pub(crate) struct ChatAnswer {
     text_bytes: usize,
     thinking_bytes: usize,
     arguments_bytes: usize,
@@ -36,47 +28,7 @@ pub(crate) struct Answer {
     seen: bool,
 }
 
-impl Answer {
-    /// Takes the data of one event (or a whole answer that came without streaming).
-    pub(crate) fn take(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<(), Bad> {
-        let data = data.trim();
-        if data == "[DONE]" {
-            self.done = true;
-            return Ok(());
-        }
-        if data.is_empty() {
-            return Ok(());
-        }
-        let chunk: Value = serde_json::from_str(data).map_err(|_| Bad::Garbage)?;
-        if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            return Err(Bad::Server(error.clone()));
-        }
-        if let Some(usage) = chunk.get("usage").filter(|usage| usage.is_object()) {
-            out.push(ModelEvent::Usage(read_usage(usage)));
-        }
-        let Some(choices) = chunk.get("choices").and_then(Value::as_array) else { return Ok(()) };
-        self.seen = true;
-        // One answer was asked for; further choices would be mixed into it.
-        let Some(choice) = choices.iter().find(|c| c.get("index").and_then(Value::as_u64).unwrap_or(0) == 0)
-        else {
-            return Ok(());
-        };
-        if let Some(delta) =
-            choice.get("delta").or_else(|| choice.get("message")).filter(|delta| delta.is_object())
-        {
-            self.delta(delta, out)?;
-        }
-        if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
-            self.stop = Some(match reason {
-                "length" => StopReason::MaxTokens,
-                "content_filter" => StopReason::Refusal,
-                "tool_calls" | "function_call" => StopReason::ToolUse,
-                _ => StopReason::EndTurn,
-            });
-        }
-        Ok(())
-    }
-
+impl ChatAnswer {
     fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) -> Result<(), Bad> {
         // DeepSeek and vLLM say reasoning_content, OpenRouter and Ollama reasoning; some send both alike.
         let thinking = ["reasoning_content", "reasoning"].iter().find_map(|key| words(delta, key));
@@ -146,24 +98,61 @@ impl Answer {
         }
         Ok(())
     }
+}
 
-    /// Whether the model said why it stopped: only usage can follow.
-    pub(crate) fn has_stopped(&self) -> bool {
+impl Answer for ChatAnswer {
+    fn take(&mut self, data: &str, out: &mut Vec<ModelEvent>) -> Result<(), Bad> {
+        let data = data.trim();
+        if data == "[DONE]" {
+            self.done = true;
+            return Ok(());
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        let chunk: Value = serde_json::from_str(data).map_err(|_| Bad::Garbage)?;
+        if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
+            return Err(Bad::Server(error.clone()));
+        }
+        if let Some(usage) = chunk.get("usage").filter(|usage| usage.is_object()) {
+            out.push(ModelEvent::Usage(read_usage(usage)));
+        }
+        let Some(choices) = chunk.get("choices").and_then(Value::as_array) else { return Ok(()) };
+        self.seen = true;
+        // One answer was asked for; further choices would be mixed into it.
+        let Some(choice) = choices.iter().find(|c| c.get("index").and_then(Value::as_u64).unwrap_or(0) == 0)
+        else {
+            return Ok(());
+        };
+        if let Some(delta) =
+            choice.get("delta").or_else(|| choice.get("message")).filter(|delta| delta.is_object())
+        {
+            self.delta(delta, out)?;
+        }
+        if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
+            self.stop = Some(match reason {
+                "length" => StopReason::MaxTokens,
+                "content_filter" => StopReason::Refusal,
+                "tool_calls" | "function_call" => StopReason::ToolUse,
+                _ => StopReason::EndTurn,
+            });
+        }
+        Ok(())
+    }
+
+    fn has_stopped(&self) -> bool {
         self.stop.is_some() || self.done
     }
 
-    /// Whether nothing more can follow.
-    pub(crate) fn is_done(&self) -> bool {
+    fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Whether anything looked like an answer at all.
-    pub(crate) fn has_begun(&self) -> bool {
+    fn has_begun(&self) -> bool {
         self.seen
     }
 
-    /// The tool calls and the stop reason. Call only after [`Answer::has_stopped`].
-    pub(crate) fn finish(self, out: &mut Vec<ModelEvent>) {
+    fn finish(self, out: &mut Vec<ModelEvent>) {
         let stop = match self.stop.unwrap_or(StopReason::EndTurn) {
             _ if self.refused => StopReason::Refusal,
             // Many servers say `stop` also when they called tools; some say `tool_calls` and call none.
@@ -189,8 +178,11 @@ fn read_usage(usage: &Value) -> Usage {
     let cached = usage.pointer("/prompt_tokens_details/cached_tokens");
     // DeepSeek's name for the same.
     let cache_read = count(cached.or_else(|| usage.get("prompt_cache_hit_tokens"))).min(prompt);
+    // OpenRouter's; OpenAI itself does not say how much it wrote.
+    let written = count(usage.pointer("/prompt_tokens_details/cache_write_tokens"));
+    let cache_write = written.min(prompt - cache_read);
     let output = count(usage.get("completion_tokens"));
-    Usage { input: prompt - cache_read, output, cache_read, cache_write: 0 }
+    Usage { input: prompt - cache_read - cache_write, output, cache_read, cache_write }
 }
 
 #[cfg(test)]

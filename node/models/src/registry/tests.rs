@@ -1,5 +1,9 @@
+use clankers_protocol::conversation::{ModelRequest, Price};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
 use super::*;
-use crate::{OpenAiSettings, Secret};
+use crate::{AnthropicSettings, LocalSettings, OpenAiSettings, Secret};
 
 fn deaf(_: &str) -> Option<(String, String)> {
     None
@@ -48,10 +52,14 @@ fn a_server_is_the_default_when_there_is_one() {
     assert_eq!(own.default_name(), "openai/auto");
     let named = registry(with_server("http://127.0.0.1:1/v1", &["gpt-4o", "b"]));
     assert_eq!(named.default_name(), "openai/gpt-4o");
-    assert_eq!(named.resolve("openai").unwrap().price(), None, "another server's price is not OpenAI's");
+    assert!(named.resolve("openai").unwrap().price().is_some(), "the catalogue has the name");
+    assert_eq!(named.resolve("b").unwrap().price(), None, "not known is not zero");
+    let mut free = with_server("http://127.0.0.1:1/v1", &["b"]);
+    free.openai.as_mut().unwrap().free = true;
+    assert_eq!(registry(free).resolve("b").unwrap().price(), Some(Price::default()));
     assert_eq!(named.resolve("meta/llama").unwrap().full_name(), "openai/meta/llama");
     assert_eq!(named.resolve("openai/x").unwrap().full_name(), "openai/x");
-    assert_eq!(named.list().len(), 4);
+    assert_eq!(named.list().len(), 5);
     assert!(Registry::new(with_server("not an address", &[]), deaf).is_err());
 }
 
@@ -93,4 +101,73 @@ fn a_call_can_be_spawned_and_is_small() {
     let (sender, _receiver) = mpsc::channel(1);
     let model = Model::offline(deaf);
     assert!(sendable(model.stream(request, sender, CancellationToken::new())) < 4096);
+}
+
+fn with_anthropic(mut settings: ModelSettings) -> ModelSettings {
+    let anthropic = AnthropicSettings { api_key: Secret::new("k"), ..AnthropicSettings::default() };
+    settings.anthropic = Some(anthropic);
+    settings
+}
+
+#[test]
+fn anthropic_comes_before_openai_and_has_its_names() {
+    let both = registry(with_anthropic(with_server("http://127.0.0.1:1/v1", &["b"])));
+    assert_eq!(both.default_name(), "anthropic/claude-sonnet-5-5");
+    for name in ["anthropic", "anthropic/claude-sonnet-5-5", "claude-sonnet-5-5"] {
+        assert_eq!(both.resolve(name).unwrap().full_name(), "anthropic/claude-sonnet-5-5");
+    }
+    assert_eq!(both.resolve("b").unwrap().full_name(), "openai/b");
+    let sonnet = both.resolve("anthropic").unwrap();
+    assert_eq!((sonnet.context_window(), sonnet.max_output()), (Some(1_000_000), Some(32_000)));
+    assert_eq!(sonnet.price().unwrap().input, 2_000);
+    let unknown = both.resolve("anthropic/claude-99").unwrap();
+    assert_eq!((unknown.price(), unknown.context_window(), unknown.max_output()), (None, None, Some(8_192)));
+    let usable: Vec<_> = both.list().into_iter().filter(|line| line.usable).map(|line| line.name).collect();
+    assert_eq!(usable, ["anthropic/claude-sonnet-5-5", "openai/b", "offline"]);
+    // A server of one's own may have models of that name.
+    let own = registry(with_server("http://127.0.0.1:1/v1", &[]));
+    assert_eq!(own.resolve("claude-x").unwrap().full_name(), "openai/claude-x");
+    assert_eq!(kind(&own, "anthropic/claude-x"), ModelErrorKind::Credentials);
+    let only = registry(with_anthropic(ModelSettings::default()));
+    assert_eq!(kind(&only, "gpt-5"), ModelErrorKind::NoSuchModel);
+}
+
+#[test]
+fn a_budget_can_be_set_aside_before_the_call() {
+    let only = registry(with_anthropic(ModelSettings::default()));
+    let request = ModelRequest {
+        model: String::new(),
+        system: "x".repeat(3_000),
+        messages: Vec::new(),
+        tools: Vec::new(),
+    };
+    let usage = only.resolve("anthropic").unwrap().estimate(&request);
+    assert_eq!((usage.input, usage.output, usage.cache_read), (1_016, 32_000, 0));
+}
+
+#[test]
+fn a_model_on_this_machine_needs_no_configuration_and_costs_nothing() {
+    let fresh = registry(ModelSettings::default());
+    let model = fresh.resolve("ollama/qwen3:8b").unwrap();
+    assert_eq!((model.full_name(), model.provider()), ("ollama/qwen3:8b", "ollama"));
+    assert_eq!(model.price(), Some(Price::default()));
+    assert_eq!(fresh.resolve("lmstudio").unwrap().full_name(), "lmstudio/auto");
+    assert_eq!(kind(&fresh, "ollamas/x"), ModelErrorKind::NoSuchModel);
+    let odd = LocalSettings { ollama: "http://a b".to_owned(), ..LocalSettings::default() };
+    let odd = registry(ModelSettings { local: odd, ..ModelSettings::default() });
+    assert_eq!(kind(&odd, "ollama/x"), ModelErrorKind::Settings, "said when it is wanted, not before");
+    assert!(odd.resolve("lmstudio/x").is_ok());
+}
+
+#[test]
+#[ignore = "measures; run it with --ignored --nocapture"]
+fn what_a_start_pays_for_models() {
+    let settings = with_anthropic(with_server("http://127.0.0.1:1/v1", &["b"]));
+    let began = std::time::Instant::now();
+    let registry = registry(settings);
+    let made = began.elapsed();
+    let model = registry.resolve(&registry.default_name()).unwrap();
+    let resolved = began.elapsed();
+    assert!(model.price().is_some() && model.context_window().is_some());
+    println!("registry {made:?}, resolved {resolved:?}, with the catalogue read {:?}", began.elapsed());
 }

@@ -167,6 +167,15 @@ pub(super) fn read_through(store: &Store, files: &[LogFile]) -> Result<Vec<Sessi
     Ok(entries)
 }
 
+/// Forgets everything: the next listing reads all logs.
+pub(super) fn forget(store: &Store) -> Result<(), StoreError> {
+    store.write(Keep::Soon, |transaction| {
+        transaction.open_table(SESSIONS)?.retain(|_, _| false)?;
+        transaction.open_table(PROMPTS)?.retain(|_, _| false)?;
+        Ok(())
+    })
+}
+
 type Prompts<'t> = Table<'t, ([u8; 32], &'static str), ([u8; 32], u64)>;
 
 /// Notes a prompt's place unless it has one; gives the one it had.

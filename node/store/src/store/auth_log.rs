@@ -1,25 +1,32 @@
 //! `auth.log`: authority records once more, so that losing the database loses none of them.
 //!
 //! JSON lines as in [`crate::line`], appended and synced before the database commits. Each line stands for itself: damage
-//! of one costs that one, which is counted and said.
+//! of one costs that one, which is counted and said. Of several lines about one thing the last counts. The file comes into
+//! being with the node's key, is appended to, and is replaced as a whole when most of it is of no use any more.
 //!
 //! ```text
 //! {"c":"........","v":1}
 //! {"c":"........","at":1764,"token":{"record":{...},"container":"<base64url>"}}
+//! {"c":"........","at":1764,"counters":[{"cid":"...","group":"...","expires":1765,"spent":12,"tokens":7,"starts":[[352,1]]}]}
 //! ```
+
+mod codec;
+mod replay;
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    io::{self, BufWriter, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use clankers_protocol::{Timestamp, request::tokens::TokenRecord};
-use data_encoding::BASE64URL_NOPAD;
-use serde::{Deserialize, Serialize};
+use clankers_protocol::Timestamp;
+pub(super) use replay::Replayed;
 
-use super::StoreError;
+use super::{
+    Keep, StoreError,
+    rows::{Record, Records},
+};
 use crate::{DiskError, Home, limits, line, os};
 
 /// The version of the format.
@@ -27,90 +34,93 @@ const VERSION: u64 = 1;
 /// The seed of all lines: a session's line is not one of these.
 const SEED: u32 = 0x6175_7468;
 
-/// A token with its container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TokenRow {
-    pub(crate) record: TokenRecord,
-    pub(crate) container: Vec<u8>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct TokenLine {
-    record: TokenRecord,
-    container: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Line {
-    at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    token: Option<TokenLine>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Header {
-    v: u64,
-}
-
-/// What the log held.
-#[derive(Debug, Default)]
-pub(crate) struct Replayed {
-    /// Tokens that are not over, in the order of their lines.
-    pub(crate) rows: Vec<TokenRow>,
-    /// All whole lines with a token (count).
-    pub(crate) lines: u64,
-    pub(crate) missing: bool,
-    /// Damaged lines (count).
-    pub(crate) lost: u64,
-}
-
 /// The log, open for appending by whoever has the database.
 #[derive(Debug)]
 pub(crate) struct AuthLog {
     path: PathBuf,
-    file: File,
+    /// `None`: there is no such file; [`AuthLog::rewrite`] makes it.
+    file: Option<File>,
     /// Where the next line goes (bytes).
     end: u64,
+    /// How long it was when it was last known to be worth its size (bytes).
+    base: u64,
     broken: bool,
 }
 
+/// Makes an empty log, unless there is one: what a new node does before it has a key.
+pub(crate) fn make_if_missing(home: &Home) -> io::Result<()> {
+    let path = home.auth_log();
+    if path.symlink_metadata().is_ok() {
+        return Ok(());
+    }
+    match os::publish(os::stage(home.root(), &header())?, &path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 impl AuthLog {
-    pub(crate) fn open(home: &Home, now: Timestamp) -> Result<(Self, Replayed), StoreError> {
+    pub(super) fn open(home: &Home, now: Timestamp) -> Result<(Self, Replayed), StoreError> {
         let path = home.auth_log();
-        let missing = path.symlink_metadata().is_err();
-        if missing {
-            let staged = os::stage(home.root(), &header()).map_err(DiskError::at("make", &path))?;
-            os::publish(staged, &path).map_err(DiskError::at("make", &path))?;
+        if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            let log = Self { path, file: None, end: 0, base: 0, broken: false };
+            return Ok((log, Replayed { missing: true, ..Replayed::default() }));
         }
         let file = os::open_writable(&path).map_err(DiskError::at("open", &path))?;
         let meta = file.metadata().map_err(DiskError::at("look at", &path))?;
         if !meta.is_file() || meta.len() > limits::AUTH_LOG_BYTES {
             return Err(StoreError::Damaged { path, what: "it is not a file of a plausible size".into() });
         }
-        let mut replayed = Replayed { missing, ..Replayed::default() };
-        let end = replay(&file, &path, now, &mut replayed)?;
-        let log = Self { path, file, end, broken: false };
+        let (replayed, end) = replay::replay(&file, &path, now)?;
+        let mut log = Self { path, file: Some(file), end, base: end, broken: false };
         if end < meta.len() {
             tracing::warn!(path = %log.path.display(), bytes = meta.len().saturating_sub(end), "dropped a torn end");
             log.cut().map_err(DiskError::at("repair the end of", &log.path))?;
         }
+        log.is_fine();
         Ok((log, replayed))
     }
 
-    /// Appends a token and syncs; on failure nothing of it is left.
-    pub(crate) fn append(&mut self, row: &TokenRow, now: Timestamp) -> Result<(), StoreError> {
-        let bytes = seal(row, now)?;
+    /// Appends records, and syncs them unless a crash may take them back; on failure nothing of them is left.
+    pub(crate) fn append(
+        &mut self,
+        records: &[Record],
+        now: Timestamp,
+        keep: Keep,
+    ) -> Result<(), StoreError> {
+        self.append_within(records, now, keep, limits::AUTH_LOG_BYTES)
+    }
+
+    /// The same for what others bring: it may not fill the log for the node's own records.
+    pub(crate) fn append_of_others(&mut self, records: &[Record], now: Timestamp) -> Result<(), StoreError> {
+        self.append_within(records, now, Keep::Now, limits::AUTH_LOG_OTHERS_BYTES)
+    }
+
+    fn append_within(
+        &mut self,
+        records: &[Record],
+        now: Timestamp,
+        keep: Keep,
+        limit: u64,
+    ) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
+        for record in records {
+            codec::seal(record, now, &mut bytes)?;
+        }
         if self.broken {
             // The end is not known to be whole: make it so before anything is written behind it.
             self.cut().map_err(DiskError::at("repair the end of", &self.path))?;
             self.broken = false;
         }
         let end = self.end.saturating_add(bytes.len() as u64);
-        if bytes.len() > limits::AUTH_LINE_BYTES || end > limits::AUTH_LOG_BYTES {
-            let hint = "restart the node, which drops expired tokens from auth.log";
-            return Err(StoreError::Full { what: "bytes of tokens", limit: limits::AUTH_LOG_BYTES, hint });
+        if end > limit {
+            let hint = "restart the node, which drops what is over from auth.log";
+            return Err(StoreError::Full { what: "bytes of auth.log", limit, hint });
         }
-        let written = self.file.write_all_at(&bytes, self.end).and_then(|()| self.file.sync_data());
+        let written = self.file().and_then(|file| {
+            file.write_all_at(&bytes, self.end)?;
+            if keep == Keep::Now { file.sync_data() } else { Ok(()) }
+        });
         if let Err(error) = written {
             self.broken = self.cut().is_err();
             return Err(DiskError::new("write", &self.path, error).into());
@@ -119,36 +129,94 @@ impl AuthLog {
         Ok(())
     }
 
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Makes every append fail, as a disk would.
+    #[cfg(test)]
+    pub(crate) fn fail_for_tests(&mut self) {
+        self.file = File::open(&self.path).ok();
+    }
+
+    /// Makes it this long without writing so much.
+    #[cfg(test)]
+    pub(crate) fn grow_for_tests(&mut self, end: u64) {
+        self.end = end;
+        self.base = end;
+    }
+
+    /// Ends that.
+    #[cfg(test)]
+    pub(crate) fn heal_for_tests(&mut self, home: &Home) {
+        self.file = os::open_writable(&home.auth_log()).ok();
+    }
+
     fn cut(&self) -> io::Result<()> {
-        self.file.set_len(self.end)?;
-        self.file.sync_data()
+        let file = self.file()?;
+        file.set_len(self.end)?;
+        file.sync_data()
+    }
+
+    /// Whether it has grown so much that a new one is worth its while.
+    pub(super) fn wants_rewriting(&self) -> bool {
+        // Near the end of its room already when a fifth of it may be of no use.
+        let crowded =
+            self.end > limits::AUTH_LOG_OTHERS_BYTES && self.end > self.base.saturating_add(self.base / 4);
+        crowded || self.end > self.base.saturating_mul(2)
     }
 
     /// Whether most of a large log is of no use any more.
-    pub(crate) fn wants_rewriting(&self, lines: u64, live: u64) -> bool {
+    pub(super) fn is_mostly_over(&self, lines: u64, live: u64) -> bool {
         self.end > limits::AUTH_LOG_REWRITE_BYTES && live < lines / 2
     }
 
-    /// Replaces the log by one of just these tokens; with `keep`, the old one stays beside it.
-    pub(crate) fn rewrite(
+    /// It is worth its size: asked again when it is twice as long.
+    pub(super) fn is_fine(&mut self) {
+        self.base = self.end.max(limits::AUTH_LOG_REWRITE_BYTES / 2);
+    }
+
+    /// Replaces the log by one of just these records; with `keep`, the old one stays beside it.
+    pub(super) fn rewrite(
         &mut self,
-        rows: &[TokenRow],
+        records: &Records,
         now: Timestamp,
         keep: bool,
     ) -> Result<(), StoreError> {
-        let fail = || DiskError::at("rewrite", &self.path);
-        let mut bytes = header();
-        for row in rows {
-            bytes.extend_from_slice(&seal(row, now)?);
-        }
         if keep {
-            let aside = self.path.with_extension(format!("log.damaged-{}", now.0));
-            std::fs::hard_link(&self.path, &aside).map_err(fail())?;
+            keep_aside(&self.path, now)?;
         }
-        os::replace(&self.path, &bytes).map_err(fail())?;
-        self.file = os::open_writable(&self.path).map_err(fail())?;
-        self.end = bytes.len() as u64;
+        let fail = || DiskError::at("rewrite", &self.path);
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        let staged = os::stage(dir, &header()).map_err(fail())?;
+        let mut out = BufWriter::with_capacity(limits::READ_BUFFER_BYTES, staged.as_file());
+        let mut bytes = Vec::new();
+        let mut end = header().len() as u64;
+        // Everything is what an empty place lacks.
+        for record in records.lacking_in(&Records::default()) {
+            bytes.clear();
+            codec::seal(&record, now, &mut bytes)?;
+            out.write_all(&bytes).map_err(fail())?;
+            end = end.saturating_add(bytes.len() as u64);
+        }
+        out.flush().map_err(fail())?;
+        drop(out);
+        staged.as_file().sync_all().map_err(fail())?;
+        os::replace_with(staged, &self.path).map_err(fail())?;
+        self.file = Some(os::open_writable(&self.path).map_err(fail())?);
+        self.end = end;
+        self.broken = false;
+        self.is_fine();
         Ok(())
+    }
+}
+
+/// Gives a damaged log a second name, so that nobody has to take our word for what was in it.
+fn keep_aside(path: &Path, now: Timestamp) -> Result<(), DiskError> {
+    let aside = path.with_extension(format!("log.damaged-{}", now.0));
+    match std::fs::hard_link(path, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other.map_err(DiskError::at("keep a copy of", path)),
     }
 }
 
@@ -156,65 +224,4 @@ fn header() -> Vec<u8> {
     let mut bytes = Vec::new();
     line::seal(SEED, &format!("{{\"v\":{VERSION}}}"), &mut bytes);
     bytes
-}
-
-fn seal(row: &TokenRow, at: Timestamp) -> Result<Vec<u8>, StoreError> {
-    let token = TokenLine { record: row.record.clone(), container: BASE64URL_NOPAD.encode(&row.container) };
-    let text = serde_json::to_string(&Line { at, token: Some(token) })
-        .map_err(|_| StoreError::bad_value("a token cannot be encoded"))?;
-    let mut bytes = Vec::new();
-    line::seal(SEED, &text, &mut bytes);
-    Ok(bytes)
-}
-
-/// Reads all lines; gives where the last finished one ends.
-fn replay(file: &File, path: &Path, now: Timestamp, out: &mut Replayed) -> Result<u64, StoreError> {
-    let mut file = file;
-    let fail = || DiskError::at("read", path);
-    file.seek(SeekFrom::Start(0)).map_err(fail())?;
-    let mut reader = BufReader::with_capacity(limits::READ_BUFFER_BYTES, file);
-    let (mut text, mut end, mut first) = (Vec::new(), 0_u64, true);
-    loop {
-        text.clear();
-        let limit = limits::AUTH_LINE_BYTES as u64 + 1;
-        reader.by_ref().take(limit).read_until(b'\n', &mut text).map_err(fail())?;
-        let Some(whole) = text.strip_suffix(b"\n") else {
-            if (text.len() as u64) < limit {
-                return Ok(end);
-            }
-            // A stretch without a newline: damage. What follows it may still be whole.
-            out.lost = out.lost.saturating_add(1);
-            end = end.saturating_add(text.len() as u64);
-            continue;
-        };
-        if first
-            && let Ok(Header { v }) = serde_json::from_slice(whole)
-            && v > VERSION
-        {
-            return Err(StoreError::Newer { path: path.to_owned(), found: v });
-        }
-        match line::unseal(SEED, whole).map(|unsealed| line::object(unsealed.body)) {
-            Some(_) if first => {}
-            Some(object) => {
-                let row = token(&object, path)?;
-                out.lines = out.lines.saturating_add(1);
-                if !crate::tokens::is_over(&row.record, now) {
-                    out.rows.push(row);
-                }
-            }
-            None => out.lost = out.lost.saturating_add(1),
-        }
-        first = false;
-        end = end.saturating_add(text.len() as u64);
-    }
-}
-
-/// The token on a line whose checksum is right. One that this version cannot read came from a later one: refused, since
-/// authority must not be forgotten silently.
-fn token(object: &str, path: &Path) -> Result<TokenRow, StoreError> {
-    let newer = || StoreError::Newer { path: path.to_owned(), found: VERSION + 1 };
-    let line: Line = serde_json::from_str(object).map_err(|_| newer())?;
-    let token = line.token.ok_or_else(newer)?;
-    let container = BASE64URL_NOPAD.decode(token.container.as_bytes()).map_err(|_| newer())?;
-    Ok(TokenRow { record: token.record, container })
 }

@@ -6,9 +6,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::StoreError;
 
 /// The version of the tables below. A change of any of them is a new version.
-pub(crate) const SCHEMA_VERSION: u64 = 1;
+pub(crate) const SCHEMA_VERSION: u64 = 2;
 /// Where the version stands in [`META`].
 pub(crate) const SCHEMA: &str = "schema";
+/// Mark in [`META`]: what `auth.log` had was taken over once. Until then the database counts as lost.
+pub(crate) const MERGED: &str = "merged";
 
 type Id = [u8; 32];
 
@@ -23,6 +25,33 @@ pub(crate) const LABELS: TableDefinition<'_, &str, Id> = TableDefinition::new("l
 pub(crate) const TOKENS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("tokens");
 /// (expiry, key of the token).
 pub(crate) const TOKEN_EXPIRY: TableDefinition<'_, (u64, &str), ()> = TableDefinition::new("token_expiry");
+/// (CID, 1 if issued) -> key of the token.
+pub(crate) const TOKEN_CIDS: TableDefinition<'_, (&str, u8), &str> = TableDefinition::new("token_cids");
+/// Key of a token -> what is noted about it.
+pub(crate) const TOKEN_NOTES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("token_notes");
+/// (who delivered it, key of the token): tokens that nobody here asked for.
+pub(crate) const DELIVERED: TableDefinition<'_, (Id, &str), ()> = TableDefinition::new("delivered");
+/// (audience, key of the token): tokens to be renewed.
+pub(crate) const RENEWALS: TableDefinition<'_, (Id, &str), ()> = TableDefinition::new("renewals");
+/// (CID of the first, key of the token): tokens that were renewed one from the other.
+pub(crate) const LINES: TableDefinition<'_, (&str, &str), ()> = TableDefinition::new("lines");
+/// Digest of the revoked token's CID -> revocation.
+pub(crate) const REVOCATIONS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("revocations");
+/// (the target's expiry, digest).
+pub(crate) const REVOCATION_EXPIRY: TableDefinition<'_, (u64, Id), ()> =
+    TableDefinition::new("revocation_expiry");
+/// Revoker -> until when its quota counts as overflowed.
+pub(crate) const OVERFLOWS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("overflows");
+/// Digest of a link's CID -> what was used under it.
+pub(crate) const COUNTERS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("counters");
+/// (the link's expiry, digest).
+pub(crate) const COUNTER_EXPIRY: TableDefinition<'_, (u64, Id), ()> = TableDefinition::new("counter_expiry");
+/// Digest of an invocation's CID -> until when it is remembered.
+pub(crate) const REPLAY: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("replay");
+/// (until, digest).
+pub(crate) const REPLAY_EXPIRY: TableDefinition<'_, (u64, Id), ()> = TableDefinition::new("replay_expiry");
+/// `authority` -> epoch, and whether authority was lost.
+pub(crate) const AUTHORITY: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("authority");
 /// Session id -> what its log said when it was last read.
 pub(crate) const SESSIONS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("sessions");
 /// (principal, prompt id) -> (session, seq).
@@ -34,6 +63,19 @@ pub(super) fn make_all(transaction: &WriteTransaction) -> Result<(), StoreError>
     transaction.open_table(LABELS)?;
     transaction.open_table(TOKENS)?;
     transaction.open_table(TOKEN_EXPIRY)?;
+    transaction.open_table(TOKEN_CIDS)?;
+    transaction.open_table(TOKEN_NOTES)?;
+    transaction.open_table(DELIVERED)?;
+    transaction.open_table(RENEWALS)?;
+    transaction.open_table(LINES)?;
+    transaction.open_table(REVOCATIONS)?;
+    transaction.open_table(REVOCATION_EXPIRY)?;
+    transaction.open_table(OVERFLOWS)?;
+    transaction.open_table(COUNTERS)?;
+    transaction.open_table(COUNTER_EXPIRY)?;
+    transaction.open_table(REPLAY)?;
+    transaction.open_table(REPLAY_EXPIRY)?;
+    transaction.open_table(AUTHORITY)?;
     transaction.open_table(SESSIONS)?;
     transaction.open_table(PROMPTS)?;
     Ok(())

@@ -1,11 +1,15 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
 };
 
 use clankers_protocol::NodeId;
 
-use super::*;
+use super::{
+    tables::{META, SCHEMA, SCHEMA_VERSION},
+    *,
+};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -163,3 +167,5 @@ fn fill_and_free(dir: &Path) {
     drop(store);
     assert_eq!(Store::open(&home, NOW).unwrap().peers().list().unwrap().len(), kept.len());
 }
+
+mod lost;

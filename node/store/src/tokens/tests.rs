@@ -25,6 +25,19 @@ fn token(cid: &str, subject: u8, hours: u64) -> TokenRecord {
     }
 }
 
+fn row(record: TokenRecord, container: Vec<u8>) -> TokenRow {
+    TokenRow { record, container, note: TokenNote::default() }
+}
+
+/// All keys in the database.
+fn rows(store: &Store) -> Vec<String> {
+    let keys = |t: &redb::ReadTransaction| -> Result<Vec<String>, StoreError> {
+        let table = t.open_table(crate::store::tables::TOKENS)?;
+        table.range::<&str>(..)?.map(|entry| Ok(entry?.0.value().to_owned())).collect()
+    };
+    store.read(keys).unwrap()
+}
+
 fn cids(records: &[TokenRecord]) -> Vec<(&str, bool)> {
     records.iter().map(|r| (r.cid.as_str(), r.issued)).collect()
 }
@@ -52,9 +65,9 @@ fn kept_listed_found_and_dropped() {
     assert_eq!(tokens.list(within).unwrap().len(), 4, "shown for an hour after");
     let after = NOW.plus_ms(2 * HOUR + 1);
     assert_eq!(cids(&tokens.list(after).unwrap()), [("c", false), ("d", false)]);
-    assert_eq!(rows(&store).unwrap().len(), 4);
+    assert_eq!(rows(&store).len(), 4);
     tokens.put_held(&token("e", 4, 9), b"E", after).unwrap();
-    assert_eq!(rows(&store).unwrap().len(), 3, "dropped");
+    assert_eq!(rows(&store).len(), 3, "dropped");
 }
 
 #[test]
@@ -81,7 +94,7 @@ fn the_holder_of_too_many_gets_no_more_until_some_are_over() {
     store
         .write(Keep::Now, |transaction| {
             for i in 0..limits::TOKENS_HELD {
-                let row = TokenRow { record: token(&format!("t{i}"), 3, 1), container: vec![1] };
+                let row = row(token(&format!("t{i}"), 3, 1), vec![1]);
                 insert(transaction, &row)?;
             }
             Ok(())
@@ -92,7 +105,7 @@ fn the_holder_of_too_many_gets_no_more_until_some_are_over() {
     assert!(store.tokens().put_held(&token("t5", 3, 1), &[1], NOW).unwrap(), "known ones are fine");
     store.tokens().put_issued(&token("mine", 3, 1), b"I", NOW).unwrap();
     store.tokens().put_held(&token("later", 3, 9), b"L", NOW.plus_ms(2 * HOUR + 1)).unwrap();
-    assert_eq!(rows(&store).unwrap().len(), 1);
+    assert_eq!(rows(&store).len(), 1);
 }
 
 /// A home with tokens a (issued), b and c (held), the database closed.
@@ -197,12 +210,11 @@ fn a_large_log_of_what_is_over_is_rewritten_at_start() {
     let (_dir, home) = home();
     let store = Store::open(&home, NOW).unwrap();
     // Straight into the log: the syncs of so many puts would be slow.
-    let row =
-        |i: u64, hours| TokenRow { record: token(&format!("t{i}"), 3, hours), container: vec![7; 16 * 1024] };
-    for i in 0..220 {
-        store.auth().append(&row(i, 1), NOW).unwrap();
-    }
+    let row = |i: u64, hours| row(token(&format!("t{i}"), 3, hours), vec![7; 16 * 1024]);
     store.tokens().put_held(&row(999, 90).record, b"live", NOW).unwrap();
+    for i in 0..220 {
+        store.auth().append(&[Record::Token(row(i, 1))], NOW, Keep::Soon).unwrap();
+    }
     drop(store);
     let size = || fs::metadata(home.auth_log()).unwrap().len();
     assert!(size() > limits::AUTH_LOG_REWRITE_BYTES);
@@ -215,3 +227,7 @@ fn a_large_log_of_what_is_over_is_rewritten_at_start() {
     let store = Store::open(&home, later).unwrap();
     assert_eq!(cids(&store.tokens().list(later).unwrap()), [("t1000", false), ("t999", false)]);
 }
+
+mod delivered;
+mod finding;
+mod renewal;

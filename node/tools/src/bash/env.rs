@@ -8,21 +8,22 @@ use std::path::{Path, PathBuf};
 
 /// Parts of a name that make it a secret's, in upper case.
 const SECRET_PARTS: &[&str] = &[
+    "KEY",
     "TOKEN",
     "SECRET",
     "PASSWORD",
     "PASSWD",
     "PASSPHRASE",
     "CREDENTIAL",
-    "APIKEY",
-    "API_KEY",
-    "ACCESS_KEY",
-    "PRIVATE_KEY",
     "CONNECTION_STRING",
     "DATABASE_URL",
 ];
+/// Words that hold such a part and are no secret's.
+const HARMLESS: &[&str] = &["KEYBOARD", "KEYMAP", "KEYTIMEOUT"];
+/// Beginnings of the names of the model providers' settings, whose addresses can hold secrets as well.
+const PROVIDERS: &[&str] = &["ANTHROPIC_", "OPENAI_"];
 /// Ends of a name that make it a secret's.
-const SECRET_ENDS: &[&str] = &["_KEY", "_PAT", "_DSN", "_PW", "_PASS", "_AUTH", "_COOKIE"];
+const SECRET_ENDS: &[&str] = &["_PAT", "_DSN", "_PW", "_PASS", "_AUTH", "_COOKIE"];
 /// Names that would make the shell run something else first, or that are the node's own.
 const FOREIGN: &[&str] = &["BASH_ENV", "ENV", "PS4", "SHELLOPTS", "BASHOPTS", "OLDPWD", "PWD"];
 
@@ -32,9 +33,17 @@ pub(super) fn is_kept_out(name: &OsStr) -> bool {
     let Some(name) = name.to_str().map(str::to_ascii_uppercase) else { return true };
     name.starts_with("CLANKERS_")
         || name.starts_with("BASH_FUNC_")
+        || PROVIDERS.iter().any(|provider| name.starts_with(provider))
         || FOREIGN.contains(&name.as_str())
-        || SECRET_PARTS.iter().any(|part| name.contains(part))
-        || SECRET_ENDS.iter().any(|end| name.ends_with(end))
+        || is_secret(&name)
+}
+
+fn is_secret(name: &str) -> bool {
+    let mut name = name.to_owned();
+    for harmless in HARMLESS {
+        name = name.replace(harmless, "");
+    }
+    SECRET_PARTS.iter().any(|part| name.contains(part)) || SECRET_ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// The variables a command gets: the node's, without secrets, and with what keeps programs from asking or paging.
@@ -87,6 +96,12 @@ mod tests {
             "ENV",
             "BASH_FUNC_ls%%",
             "SLACK_BOT_TOKEN_2",
+            "ANTHROPIC_BASE_URL",
+            "OPENAI_ORG_ID",
+            "openai_base_url",
+            "DEPLOY_KEY_2",
+            "STRIPEKEY",
+            "KEYBOARD_KEY",
         ] {
             assert!(is_kept_out(OsStr::new(name)), "{name}");
         }
@@ -99,6 +114,7 @@ mod tests {
             "SSH_AUTH_SOCK",
             "EDITOR",
             "KEYBOARD",
+            "XKB_KEYMAP",
             "http_proxy",
             "RUSTFLAGS",
         ] {

@@ -93,9 +93,11 @@ impl Report {
             format!("only the last {} of {} lines are shown", kept.shown_lines, kept.lines)
         };
         match &kept.file {
-            Some(Ok(path)) if kept.lost == 0 => format!("{what}; the whole output is in {}", path.display()),
+            Some(Ok(path)) if kept.lost == 0 => {
+                format!("{what}; the whole output is in {}, read and grep open it", path.display())
+            }
             Some(Ok(path)) => format!(
-                "{what}; the first {} MiB of the output are in {}, {} bytes after them are lost",
+                "{what}; the first {} MiB of the output are in {}, read and grep open it; {} bytes after them are lost",
                 SPILL_BYTES_MAX >> 20,
                 path.display(),
                 kept.lost

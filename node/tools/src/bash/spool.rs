@@ -1,18 +1,16 @@
 //! Output as it comes: passed on live, its end kept for the answer, all of it in a file once it is long.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use tempfile::TempDir;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 
 use crate::limits::{OUTPUT_BYTES_MAX, OUTPUT_HELD_BYTES, OUTPUT_LINES_MAX, SPILL_BYTES_MAX};
 use crate::outcome::{CutBy, OutputChunk, OutputSink};
 use crate::text::{Decoder, tail};
+use crate::workspace::Workspace;
 
 /// Takes a command's output.
 pub(super) struct Spool {
@@ -28,7 +26,7 @@ pub(super) struct Spool {
     bytes: u64,
     file: Spill,
     output_dir: Option<PathBuf>,
-    dir: Arc<OnceLock<TempDir>>,
+    workspace: Arc<Workspace>,
 }
 
 enum Spill {
@@ -58,7 +56,7 @@ pub(super) struct Kept {
 }
 
 impl Spool {
-    pub(super) fn new(sink: OutputSink, output_dir: Option<PathBuf>, dir: Arc<OnceLock<TempDir>>) -> Self {
+    pub(super) fn new(sink: OutputSink, output_dir: Option<PathBuf>, workspace: Arc<Workspace>) -> Self {
         Self {
             decoder: Decoder::default(),
             sink,
@@ -70,7 +68,7 @@ impl Spool {
             bytes: 0,
             file: Spill::NotYet,
             output_dir,
-            dir,
+            workspace,
         }
     }
 
@@ -114,8 +112,10 @@ impl Spool {
     async fn spill(&mut self) {
         let long = self.bytes > OUTPUT_BYTES_MAX as u64 || self.lines > OUTPUT_LINES_MAX as u64;
         if matches!(self.file, Spill::NotYet) && long {
-            self.file = match create(self.output_dir.as_deref(), &self.dir).await {
-                Ok((file, path)) => Spill::Open { file, path, room: SPILL_BYTES_MAX },
+            let (workspace, dir) = (self.workspace.clone(), self.output_dir.clone());
+            // On this thread: it is two system calls, once for each long output.
+            self.file = match workspace.outputs().create(dir.as_deref()) {
+                Ok((file, path)) => Spill::Open { file: File::from_std(file), path, room: SPILL_BYTES_MAX },
                 Err(error) => Spill::Failed(error),
             };
         }
@@ -156,24 +156,4 @@ impl Spool {
         let shown_lines = if text.is_empty() { 0 } else { text.lines().count() as u64 };
         Kept { text: text.to_owned(), cut, half, shown_lines, lines, bytes: self.bytes, file, lost }
     }
-}
-
-/// Makes a new file in the session's own directory of outputs, which is made first if need be.
-async fn create(parent: Option<&Path>, dir: &OnceLock<TempDir>) -> io::Result<(File, PathBuf)> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    if dir.get().is_none() {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("clankers-output-");
-        // Private to the user (0700): output can hold anything.
-        let made = match parent {
-            Some(parent) => builder.tempdir_in(parent)?,
-            None => builder.tempdir()?,
-        };
-        // Another call of the session may have been first; then this one is removed again.
-        let _ = dir.set(made);
-    }
-    let dir = dir.get().ok_or(io::ErrorKind::NotFound)?;
-    let path = dir.path().join(format!("bash-{}.log", NEXT.fetch_add(1, Ordering::Relaxed)));
-    let file = File::options().write(true).create_new(true).open(&path).await?;
-    Ok((file, path))
 }

@@ -40,8 +40,8 @@ pub(super) fn find(name: &str) -> Option<&'static ToolSpec> {
 const SPECS: &[ToolSpec] = &[
     ToolSpec {
         name: "read",
-        description: "Show a text file, or attach an image (png, jpeg, gif, webp). Shows at most 2,000 lines or \
-                      50 KiB, whichever comes first, and says with which offset to continue.",
+        description: "Show a text file. Shows at most 2,000 lines or 50 KiB, whichever comes first, and says with which \
+                      offset to continue. Binary files and images are only named.",
         parameters: r#"{"type":"object","properties":{"path":{"type":"string","description":"File, relative to the workspace"},"offset":{"type":"integer","minimum":1,"description":"First line to show, from 1"},"limit":{"type":"integer","minimum":1,"description":"Lines to show at most"}},"required":["path"],"additionalProperties":false}"#,
         read_only: true,
         usage: r#"{"path": "src/main.rs", "offset": 1, "limit": 100} (offset and limit may be left out)"#,
@@ -67,7 +67,7 @@ const SPECS: &[ToolSpec] = &[
         name: "bash",
         description: "Run a command with bash in the workspace, without standard input or a terminal. Standard output \
                       and error come back together, cut to the last 2,000 lines or 50 KiB; the whole is kept in a file \
-                      that the answer names. Killed with all its children after timeout seconds (300 unless set, at \
+                      that the answer names and that read and grep open. Killed with all its children after timeout seconds (300 unless set, at \
                       most 3600). Put long-running servers in the background, their output redirected to a file.",
         parameters: r#"{"type":"object","properties":{"command":{"type":"string","description":"The command line"},"timeout":{"type":"integer","minimum":1,"maximum":3600,"description":"Seconds it may take"}},"required":["command"],"additionalProperties":false}"#,
         read_only: false,

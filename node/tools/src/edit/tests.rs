@@ -166,6 +166,45 @@ proptest! {
         prop_assert_eq!(String::from_utf8(applied.content).unwrap(), format!("{before}\n{new}\r\n{after}"));
     }
 
+    /// Edits of some lines, exact and loose ones mixed, give what replacing just those lines gives: the mark at the
+    /// start, every other line and every line's own ending stay.
+    #[test]
+    fn a_mixed_file_stays_mixed(
+        bom: bool,
+        lines in proptest::collection::vec((any::<bool>(), 0usize..4), 1..12),
+        ended: bool,
+    ) {
+        let mut original = String::from(if bom { "\u{feff}" } else { "" });
+        let (mut want, mut pairs, mut loose) = (original.clone(), Vec::new(), Vec::new());
+        for (number, (crlf, kind)) in lines.iter().enumerate() {
+            let last = number + 1 == lines.len();
+            let own = if *crlf { "\r\n" } else { "\n" };
+            // A last line without an ending follows the one before.
+            let before = number.checked_sub(1).map_or("\n", |at| if lines[at].0 { "\r\n" } else { "\n" });
+            let (end, style) = if last && !ended { ("", before) } else { (own, own) };
+            let line = format!("<{number}> \u{201c}q\u{201d} \u{a0}z  ");
+            original += &format!("{line}{end}");
+            match kind {
+                0 => {
+                    pairs.push((line, format!("new {number}\nmore")));
+                    want += &format!("new {number}{style}more{end}");
+                }
+                1 => {
+                    pairs.push((format!("<{number}> \"q\"  z"), format!("new {number}\r\nmore")));
+                    loose.push(pairs.len());
+                    want += &format!("new {number}{style}more{end}");
+                }
+                _ => want += &format!("{line}{end}"),
+            }
+        }
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        if !pairs.is_empty() {
+            let applied = apply(original.as_bytes(), &edits(&pairs)).unwrap();
+            prop_assert_eq!(applied.fuzzy, loose);
+            prop_assert_eq!(String::from_utf8(applied.content).unwrap(), want);
+        }
+    }
+
     /// No input makes it panic, loop, or report success without a change.
     #[test]
     fn any_edit_of_any_bytes_ends_well(

@@ -40,7 +40,8 @@ pub(super) struct HitLine {
 #[derive(Debug, Default)]
 pub(super) struct FileHits {
     pub(super) lines: Vec<HitLine>,
-    hits: usize,
+    /// Lines that match.
+    pub(super) hits: usize,
     limit: usize,
     /// Bytes of text in `lines`.
     bytes: usize,

@@ -20,8 +20,10 @@ use crate::workspace::{DirAt, View};
 pub(crate) struct Ignores {
     /// The directory's canonical path.
     dir: String,
-    /// `.ignore` first, since it is the stronger.
-    own: Vec<Gitignore>,
+    /// `.ignore`: any of these, however far above, is stronger than git's, and counts across repositories.
+    plain: Option<Gitignore>,
+    /// `.gitignore`, then the repository's `info/exclude`.
+    git: Vec<Gitignore>,
     /// A repository begins here: what is above is another's.
     repository: bool,
     above: Option<Arc<Self>>,
@@ -50,41 +52,56 @@ impl Ignores {
     pub(crate) fn of(view: &View, dir: &DirAt, names: &[Named], above: Option<Arc<Self>>) -> Self {
         let has = |name: &str| names.binary_search_by(|(other, _)| other.as_str().cmp(name)).is_ok();
         let git_dir = names.iter().any(|(name, kind)| name == ".git" && *kind == FileType::Directory);
-        let mut own = Vec::new();
-        for file in [".ignore", ".gitignore"] {
-            if has(file) {
-                own.extend(load(view, dir, file));
-            }
-        }
+        let own = |file| if has(file) { load(view, dir, file) } else { None };
+        let plain = own(".ignore");
+        let mut git: Vec<_> = own(".gitignore").into_iter().collect();
         if git_dir {
             let info = view
                 .enter(dir, ".git")
                 .ok()
                 .flatten()
                 .and_then(|git| view.enter(&git, "info").ok().flatten());
-            own.extend(info.and_then(|info| load(view, &info, "exclude")));
+            git.extend(info.and_then(|info| load(view, &info, "exclude")));
         }
-        Self { dir: dir.path().to_owned(), own, repository: has(".git"), above }
+        Self { dir: dir.path().to_owned(), plain, git, repository: has(".git"), above }
     }
 
-    /// Whether the entry at this canonical path, beneath this directory, is left out.
+    /// Whether the entry at this canonical path, beneath this directory, is left out. Ripgrep's order: the nearest
+    /// `.ignore` that says something, then the nearest of git's files.
     pub(crate) fn ignored(&self, path: &str, is_dir: bool) -> bool {
+        let mut git = None;
+        let mut same_repository = true;
         let mut level = Some(self);
         while let Some(ignores) = level {
-            let relative = match ignores.dir.as_str() {
-                path::ROOT => path,
-                dir => path.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path),
-            };
-            for file in &ignores.own {
-                match file.matched(relative, is_dir) {
-                    Match::Ignore(_) => return true,
-                    Match::Whitelist(_) => return false,
-                    Match::None => {}
-                }
+            if let Some(plain) = &ignores.plain
+                && let Some(ignored) = verdict(plain, ignores.relative(path), is_dir)
+            {
+                return ignored;
             }
-            level = if ignores.repository { None } else { ignores.above.as_deref() };
+            if same_repository && git.is_none() {
+                let relative = ignores.relative(path);
+                git = ignores.git.iter().find_map(|file| verdict(file, relative, is_dir));
+            }
+            same_repository &= !ignores.repository;
+            level = ignores.above.as_deref();
         }
-        false
+        git.unwrap_or(false)
+    }
+
+    fn relative<'p>(&self, path: &'p str) -> &'p str {
+        match self.dir.as_str() {
+            path::ROOT => path,
+            dir => path.strip_prefix(dir).and_then(|rest| rest.strip_prefix('/')).unwrap_or(path),
+        }
+    }
+}
+
+/// Whether a file's rules leave the entry out or keep it in; `None` when they say nothing of it.
+fn verdict(rules: &Gitignore, relative: &str, is_dir: bool) -> Option<bool> {
+    match rules.matched(relative, is_dir) {
+        Match::Ignore(_) => Some(true),
+        Match::Whitelist(_) => Some(false),
+        Match::None => None,
     }
 }
 

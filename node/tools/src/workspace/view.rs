@@ -7,9 +7,9 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, statat};
 use rustix::io::Errno;
 
-use super::Workspace;
 use super::guard::Guards;
 use super::resolve::{self, Found, Level};
+use super::{Outputs, Workspace};
 use crate::error::{ToolError, shown};
 use crate::gate::PathGate;
 use crate::limits::SWAPS_MAX;
@@ -26,7 +26,8 @@ pub(crate) struct View {
 /// A directory open for listing.
 #[derive(Debug, Clone)]
 pub(crate) struct DirAt {
-    level: Level,
+    /// Shared by every entry of a walk.
+    level: Arc<Level>,
 }
 
 /// A regular file open for reading.
@@ -78,6 +79,10 @@ impl View {
     /// cannot be used to find out which names exist outside the caller's scope.
     fn find(&self, asked: &str) -> Result<Found, ToolError> {
         let canonical = self.workspace.canonical(asked)?;
+        if self.workspace.outputs.find(&canonical).is_some() {
+            let why = "it is the kept output of a command; read and grep open it, nothing else does";
+            return Err(ToolError::BadPath { path: shown(asked), why });
+        }
         let found = resolve::resolve(&self.workspace, &self.guards, &canonical)?;
         let (Found::Dir(level) | Found::Leaf { parent: level, .. } | Found::Missing { parent: level, .. }) =
             &found;
@@ -108,6 +113,9 @@ impl View {
 
     /// Opens whatever of the two is there.
     pub(crate) fn open(&self, asked: &str) -> Result<Opened, ToolError> {
+        if let Some(output) = self.output(asked)? {
+            return Ok(Opened::File(output));
+        }
         for _ in 0..SWAPS_MAX {
             match self.find(asked)? {
                 Found::Missing { .. } => return Err(self.gone_or(ToolError::NotFound { path: shown(asked) })),
@@ -127,11 +135,27 @@ impl View {
         Err(ToolError::Unsteady { path: shown(asked) })
     }
 
+    /// Opens the kept output of a command, when `asked` names one.
+    fn output(&self, asked: &str) -> Result<Option<FileAt>, ToolError> {
+        let canonical = self.workspace.canonical(asked)?;
+        let Some((dir, name)) = self.workspace.outputs.find(&canonical) else { return Ok(None) };
+        if !self.gate.allow(&canonical) {
+            return Err(ToolError::Denied { path: shown(asked) });
+        }
+        let dir = dir.map_err(|error| ToolError::io("open", asked, error))?;
+        let path = Outputs::dir().to_owned();
+        let parent = Level { fd: Arc::new(dir), path, guarded: false, dev: 0 };
+        match self.file_at(&parent, name)? {
+            Some(file) => Ok(Some(file)),
+            None => Err(ToolError::NotFound { path: shown(asked) }),
+        }
+    }
+
     fn listable(&self, level: Level, asked: &str) -> Result<DirAt, ToolError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = openat(&*level.fd, ".", flags, Mode::empty())
             .map_err(|error| ToolError::io("open", asked, error))?;
-        Ok(DirAt { level: Level { fd: Arc::new(fd), ..level } })
+        Ok(DirAt { level: Arc::new(Level { fd: Arc::new(fd), ..level }) })
     }
 
     /// Opens the regular file `name` in `parent`, following nothing; `None` when the name was swapped for a link.
@@ -247,7 +271,7 @@ impl View {
     /// The directory `name` in `dir`, for listing; `None` when it is none (any more) or out of reach for all tools.
     pub(crate) fn enter(&self, dir: &DirAt, name: &str) -> Result<Option<DirAt>, Errno> {
         let level = resolve::enter(&self.guards, &dir.level, name, OFlags::RDONLY)?;
-        Ok(level.filter(|level| !level.guarded).map(|level| DirAt { level }))
+        Ok(level.filter(|level| !level.guarded).map(|level| DirAt { level: Arc::new(level) }))
     }
 
     /// The workspace itself, whether or not the gate allows it: to look for ignore files.

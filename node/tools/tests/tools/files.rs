@@ -97,10 +97,17 @@ async fn what_is_not_text_is_refused_kindly() {
 }
 
 #[tokio::test]
-async fn images_are_attached() {
+async fn images_are_named_or_attached() {
     let lab = Lab::new();
     let png = [b"\x89PNG\r\n\x1a\n".as_slice(), &[0; 20]].concat();
     lab.put("a.png", &png);
+    let named = lab.fails("read", json!({"path": "a.png"})).await;
+    assert!(
+        named.contains("is an image (image/png, 28 bytes)") && named.contains("cannot be shown"),
+        "{named}"
+    );
+    let tools = clankers_tools::Tools::new(lab.tools.workspace().clone(), None).with_images();
+    let lab = Lab { outer: lab.outer, tools: std::sync::Arc::new(tools) };
     let outcome = lab.run("read", json!({"path": "a.png"})).await;
     assert_eq!((outcome.attachments[0].mime, &outcome.attachments[0].bytes), ("image/png", &png));
     lab.put("big.png", [png, vec![0; 4_000_000]].concat());

@@ -28,6 +28,9 @@ async fn victim() {
         )
         .await;
     assert_eq!(outcome.status, Status::Ok, "{}", outcome.text);
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+        std::fs::write(std::path::Path::new(&dir).join("status"), status).unwrap();
+    }
 }
 
 /// A node that runs one command in the lab's workspace.
@@ -56,6 +59,25 @@ fn commands_see_no_secrets() {
     let seen = String::from_utf8(lab.get("seen")).unwrap();
     assert!(!seen.contains("secret-"), "{seen}");
     assert!(seen.contains("HARMLESS=harmless-5") && seen.contains("TERM=dumb"), "{seen}");
+}
+
+#[test]
+fn a_gibibyte_of_output_costs_little_memory() {
+    let peak = |command: &str| {
+        let lab = Lab::new();
+        assert!(node(&lab, command).status().unwrap().success());
+        let status = lab.at("status").exists().then(|| String::from_utf8(lab.get("status")).unwrap())?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?.to_owned();
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    };
+    let (Some(before), Some(after)) =
+        (peak("true"), peak("yes 0123456789abcdef0123456789abcdef | head -c 1073741824"))
+    else {
+        eprintln!("skipped: this system does not tell a process's peak memory in /proc");
+        return;
+    };
+    println!("peak {before} KiB without output, {after} KiB with 1 GiB of it");
+    assert!(after < before + (16 << 10), "{before} KiB, then {after} KiB");
 }
 
 #[tokio::test]

@@ -10,9 +10,11 @@
 )]
 
 mod confinement;
+mod differential;
 mod files;
 mod killed;
 mod lab;
+mod nasty;
 mod searches;
 mod shell;
 mod swaps;

@@ -50,6 +50,21 @@ async fn grep_finds_in_order_and_honours_gitignore() {
 }
 
 #[tokio::test]
+async fn a_plain_ignore_file_is_stronger_than_gits_however_far_above() {
+    let lab = Lab::new();
+    lab.put(".ignore", "*.log\n");
+    lab.put("a/.gitignore", "!*.log\n*.tmp\n");
+    lab.put("a/x.log", "hit\n");
+    lab.put("a/x.tmp", "hit\n");
+    lab.put("a/inner/.git/HEAD", "");
+    lab.put("a/inner/y.log", "hit\n");
+    lab.put("a/inner/y.tmp", "hit\n");
+    lab.put("a/inner/y.txt", "hit\n");
+    // The repository within ends the reach of git's own files, not that of others.
+    assert_eq!(lab.ok("grep", json!({"pattern": "hit"})).await, "a/inner/y.tmp:1: hit\na/inner/y.txt:1: hit");
+}
+
+#[tokio::test]
 async fn grep_takes_its_options() {
     let lab = tree();
     let glob = lab.ok("grep", json!({"pattern": "todo", "ignore_case": true, "glob": "*.rs"})).await;

@@ -45,11 +45,9 @@ async fn long_output_keeps_its_end_and_all_of_it_in_a_file() {
     assert!(outcome.text.starts_with("3001\n3002\n"));
     let details = outcome.details.unwrap();
     let file = details["output_file"].as_str().unwrap();
-    assert!(
-        outcome.text.contains(&format!(
-            "[only the last 2000 of 5000 lines are shown; the whole output is in {file}]"
-        ))
-    );
+    assert!(outcome.text.contains(&format!(
+        "[only the last 2000 of 5000 lines are shown; the whole output is in {file}, read and grep open it]"
+    )));
     let whole = fs::read_to_string(file).unwrap();
     assert_eq!((whole.lines().count(), whole.lines().next()), (5000, Some("1")));
     let line = bash(&lab, "head -c 300000 /dev/zero | tr '\\0' x; exit 1").await;

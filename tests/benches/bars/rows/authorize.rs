@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use clankers_auth::{Args, Command, GrantSpec, Held, VerifiedTokens, admit, mint};
+use clankers_auth::{Args, Command, GrantSpec, Held, Standing, VerifiedTokens, admit, mint};
 use clankers_protocol::{NodeId, Timestamp};
 use clankers_tests::{
     forge,
@@ -37,9 +37,9 @@ impl Shown {
 
     /// Shown, and one request under it.
     fn judge(&self, now: Timestamp, args: &Args, verified: &mut VerifiedTokens) -> Held {
-        let held =
-            admit(now, self.node, self.run, Timestamp(0), &self.chain, verified).expect("a good chain");
-        held.authorize(now, Command::ToolUse, args).expect("a granted request");
+        let standing = Standing::offline(now, Timestamp(0));
+        let held = admit(&standing, self.node, self.run, &self.chain, verified).expect("a good chain");
+        held.authorize(&standing, Command::ToolUse, args).expect("a granted request");
         held
     }
 }
@@ -60,7 +60,8 @@ pub(crate) fn chain_of_three(lab: &Lab) -> Vec<Row> {
         timed(&mut cold);
         let held = timed(&mut again);
         let start = Instant::now();
-        black_box(held.authorize(now, Command::ToolUse, &args)).expect("a granted request");
+        black_box(held.authorize(&Standing::offline(now, Timestamp(0)), Command::ToolUse, &args))
+            .expect("a granted request");
         request.push(micros(start.elapsed()));
     }
     vec![
@@ -68,4 +69,31 @@ pub(crate) fn chain_of_three(lab: &Lab) -> Vec<Row> {
         Row::new("  verified before: shown again + one request", "µs", again, Judge::P50, 15.0, 5.0),
         Row::shown("  one more request under it", "µs", request),
     ]
+}
+
+/// How the cold check grows with the chain: what is printed is microseconds for each link.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn growth(lab: &Lab) -> Vec<Row> {
+    let lengths = [1, 3, 5, 7];
+    let mut times = lengths.map(|_| Samples::new());
+    let (command, policy) = GrantSpec::reviewer().compile().expect("a preset");
+    let args = Args { tool: Some("grep".into()), ..Args::default() };
+    for _ in 0..lab.rounds * CHAINS {
+        for (length, times) in lengths.iter().zip(&mut times) {
+            let keys: Vec<[u8; 32]> = (0..=*length).map(|_| forge::random()).collect();
+            let ids: Vec<NodeId> = keys.iter().map(forge::id_of).collect();
+            let links = keys.iter().zip(&ids[1..]).map(|(key, next)| {
+                forge::Link::new(*key, ids[0], *next).command(command).policy(policy.clone()).bytes()
+            });
+            let chain = forge::container(links);
+            let standing = Standing::offline(forge::now(), Timestamp(0));
+            let start = Instant::now();
+            let mut verified = VerifiedTokens::default();
+            let held = admit(&standing, ids[0], ids[*length], &chain, &mut verified).expect("a good chain");
+            held.authorize(&standing, Command::ToolUse, &args).expect("a granted request");
+            times.push(micros(start.elapsed()) / *length as f64);
+        }
+    }
+    let rows = lengths.iter().zip(times);
+    rows.map(|(n, times)| Row::shown(&format!("chain of {n}, cold, each link"), "µs", times)).collect()
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::*;
 
 fn answer(chunks: &[Value]) -> Result<Vec<ModelEvent>, Bad> {
-    let (mut answer, mut out) = (Answer::default(), Vec::new());
+    let (mut answer, mut out) = (ChatAnswer::default(), Vec::new());
     for chunk in chunks {
         answer.take(&chunk.to_string(), &mut out)?;
     }
@@ -32,7 +32,7 @@ fn call(id: &str, name: &str, arguments: &str) -> ModelEvent {
 #[test]
 fn text_thinking_and_usage() {
     let usage = json!({ "choices": [], "usage": { "prompt_tokens": 10, "completion_tokens": 4,
-        "prompt_tokens_details": { "cached_tokens": 6 } } });
+        "prompt_tokens_details": { "cached_tokens": 6, "cache_write_tokens": 3 } } });
     let chunks = [
         delta(&json!({ "role": "assistant", "content": "", "reasoning_content": "hm" })),
         delta(&json!({ "content": "he" })),
@@ -44,7 +44,7 @@ fn text_thinking_and_usage() {
         ModelEvent::Thinking("hm".into()),
         ModelEvent::Text("he".into()),
         ModelEvent::Text("llo".into()),
-        ModelEvent::Usage(Usage { input: 4, output: 4, cache_read: 6, cache_write: 0 }),
+        ModelEvent::Usage(Usage { input: 1, output: 4, cache_read: 6, cache_write: 3 }),
         ModelEvent::Stop(StopReason::EndTurn),
     ];
     assert_eq!(answer(&chunks).unwrap(), expected);
@@ -113,7 +113,7 @@ fn an_error_inside_the_stream() {
 #[test]
 fn floods_are_refused() {
     let flood = |chunk: Value| {
-        let (mut answer, mut out) = (Answer::default(), Vec::new());
+        let (mut answer, mut out) = (ChatAnswer::default(), Vec::new());
         let data = chunk.to_string();
         (0..5000).find_map(|_| {
             out.clear();
@@ -131,14 +131,14 @@ fn floods_are_refused() {
 
 #[test]
 fn deep_json_is_garbage_not_a_stack_overflow() {
-    let mut answer = Answer::default();
+    let mut answer = ChatAnswer::default();
     assert_eq!(answer.take(&"[".repeat(100_000), &mut Vec::new()), Err(Bad::Garbage));
 }
 
 proptest! {
     #[test]
     fn any_shape_is_survived(text in "[\\[\\]{}:,\"a-z0-9]{0,60}", key in "(choices|delta|usage|index|tool_calls)") {
-        let mut answer = Answer::default();
+        let mut answer = ChatAnswer::default();
         let _ = answer.take(&text, &mut Vec::new());
         let _ = answer.take(&json!({ "choices": [{ "delta": { (key.clone()): text } }], "usage": text }).to_string(), &mut Vec::new());
         let _ = answer.take(&json!({ (key): [null, {}, 3, "x"] }).to_string(), &mut Vec::new());
