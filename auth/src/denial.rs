@@ -52,6 +52,9 @@ pub enum Denial {
     /// A revocation revokes nothing.
     #[error("{0}")]
     Revocation(#[from] RevocationError),
+    /// A revocation about a team below somebody who is no admin: nobody is a member by such a link.
+    #[error("{0} is no admin of the team, so nobody is a member by what comes from it")]
+    NotAdmin(String),
     /// No chain was shown at all.
     #[error("no token was shown")]
     NoProof,
@@ -106,7 +109,9 @@ impl Denial {
             Self::Budget(_) => RefusalCode::OverBudget,
             Self::Rate(_) => RefusalCode::RateLimited,
             Self::ShellUnderPathScope | Self::Depth => RefusalCode::Unauthorized,
-            Self::NoProof | Self::UnknownLeaf | Self::OwnerOnly => RefusalCode::Unauthorized,
+            Self::NotAdmin(_) | Self::NoProof | Self::UnknownLeaf | Self::OwnerOnly => {
+                RefusalCode::Unauthorized
+            }
             Self::InvocationForm(_) => RefusalCode::BadToken,
             Self::Invocation(error) => match error {
                 InvocationError::Expired { .. } => RefusalCode::Expired,

@@ -193,6 +193,11 @@ impl Held {
         step(Step::Policy, || self.0.check_policies(standing, command, args))
     }
 
+    /// The links, root first.
+    pub(crate) fn links(&self) -> &Links {
+        &self.0.chain
+    }
+
     pub(crate) fn grant(&self) -> Grant {
         Grant {
             principal: self.principal(),

@@ -14,6 +14,8 @@
 //! - [`mint`]: writing grants, passing them on, and the link from a node to one run of a command line
 //! - [`revoke`]: taking a link back
 //! - [`invocation`]: a signed request, for what does not arrive over the asker's own connection
+//! - [`receipt`]: what a receiver of files signs
+//! - [`team`]: who belongs to a team, and what its members sign
 //! - [`words`]: a token as a person reads it
 //! - [`verified`]: which signatures were checked before
 
@@ -23,9 +25,11 @@ pub mod invocation;
 pub mod limits;
 pub mod mint;
 pub mod preset;
+pub mod receipt;
 pub mod revoke;
 pub mod standing;
 pub mod step;
+pub mod team;
 pub mod verified;
 pub mod vocab;
 pub mod words;

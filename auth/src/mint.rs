@@ -96,7 +96,7 @@ pub fn grant(
     if spec.names_nothing() {
         return Err(MintError::Nothing);
     }
-    if !spec.paths.is_empty() && spec.workspace.is_none() {
+    if !spec.paths.is_empty() && spec.workspace.is_none() && spec.is_about_a_workspace() {
         return Err(MintError::NoWorkspace);
     }
     let (command, policy) = spec.compile()?;

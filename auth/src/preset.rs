@@ -13,7 +13,7 @@ use clankers_protocol::NanoUsd;
 pub(crate) use literals::{Literals, named_paths};
 pub use scope::SpecError;
 
-use crate::vocab::{Command, READ_TOOLS, SHELL_TOOL, WRITE_TOOLS};
+use crate::vocab::{Arg, Command, READ_TOOLS, SHELL_TOOL, WRITE_TOOLS};
 
 /// What a token is to allow. The default says nothing: as a narrowing it leaves everything as it is.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -134,10 +134,29 @@ impl GrantSpec {
         self
     }
 
+    /// The same, and the right to send files into the inbox, or to offer them; see [`Command::FileDrop`] and
+    /// [`Command::FileOffer`]. For a grant that names nothing this is all that it allows.
+    #[must_use]
+    pub fn with_files(mut self, drop: bool, offer: bool) -> Self {
+        for (wanted, command) in [(drop, Command::FileDrop), (offer, Command::FileOffer)] {
+            if wanted && !self.everything && !self.commands.contains(&command) {
+                self.commands.push(command);
+            }
+        }
+        self
+    }
+
     /// Whether it allows the shell.
     #[must_use]
     pub fn allows_shell(&self) -> bool {
         self.everything || self.tools.iter().any(|t| t == SHELL_TOOL)
+    }
+
+    /// Whether something of it happens in a workspace: tools, and files that are read or written there.
+    #[must_use]
+    pub fn is_about_a_workspace(&self) -> bool {
+        let inside = |command: &Command| command.args().contains(&Arg::Workspace);
+        self.everything || !self.tools.is_empty() || self.commands.iter().any(inside)
     }
 
     /// Whether it names no command and no tool, and so is no grant, only a narrowing of one.

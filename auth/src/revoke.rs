@@ -16,6 +16,7 @@ use crate::{
     mint::Nonce,
     standing::Standing,
     step::{Step, left_out, step},
+    team::INVITE,
     words::whole_chain,
 };
 
@@ -94,9 +95,34 @@ pub fn judge(bytes: &[u8], now: Timestamp) -> Result<Judged, Denial> {
 /// [`Denial`] for the first thing that is wrong.
 pub fn judge_with(standing: &Standing<'_>, bytes: &[u8]) -> Result<Judged, Denial> {
     let (judged, witness) = whole(bytes)?;
-    in_time(&witness, standing.now)?;
+    stands(standing, &judged, &witness)?;
+    Ok(judged)
+}
+
+/// The same at a node of the team that it is about: only the team's key and admins take memberships back. A member may
+/// sign links below its own and revoke those, without end; nobody is a member by them, and each node would keep them all.
+///
+/// # Errors
+/// [`Denial`] for the first thing that is wrong.
+pub fn judge_team(standing: &Standing<'_>, bytes: &[u8]) -> Result<Judged, Denial> {
+    let (judged, witness) = whole(bytes)?;
+    // The epoch withdraws what this node has issued, not what teams have.
+    stands(&Standing { epoch: Timestamp(0), ..*standing }, &judged, &witness)?;
+    if judged.revoker != judged.subject {
+        let bring = ucan::Command::parse(INVITE).map_err(|_| Denial::NoProof)?;
+        let above = witness.link_count().saturating_sub(1);
+        if let Some(link) = witness.links().take(above).find(|link| !link.payload().command().covers(&bring))
+        {
+            return Err(Denial::NotAdmin(link.payload().audience().to_string()));
+        }
+    }
+    Ok(judged)
+}
+
+fn stands(standing: &Standing<'_>, judged: &Judged, witness: &Witness) -> Result<(), Denial> {
+    in_time(witness, standing.now)?;
     if judged.revoker == judged.subject {
-        return Ok(judged);
+        return Ok(());
     }
     step(Step::Epoch, || witness.check_epoch(seconds(standing.epoch)))?;
     let mut above = Vec::with_capacity(witness.link_count());
@@ -111,7 +137,7 @@ pub fn judge_with(standing: &Standing<'_>, bytes: &[u8]) -> Result<Judged, Denia
             return Err(Denial::Revoked(cid));
         }
     }
-    Ok(judged)
+    Ok(())
 }
 
 /// The links from the root to the revoked one.

@@ -105,6 +105,9 @@ impl Command {
                 | Self::Approve
                 | Self::PromptSend
                 | Self::PromptCancel
+                | Self::FileRead
+                | Self::FileDrop
+                | Self::FileOffer
                 | Self::ToolUse
                 | Self::ShellExec
                 | Self::AdminGrant
@@ -159,7 +162,7 @@ impl Command {
             Self::PromptSend => &[Arg::Session, Arg::Workspace, Arg::Model],
             Self::FileList => &[Arg::Workspace, Arg::Path],
             Self::FileRead | Self::FileWrite => &[Arg::Workspace, Arg::Path, Arg::Size],
-            Self::FileDrop | Self::FileOffer => &[Arg::Size],
+            Self::FileDrop | Self::FileOffer => &[Arg::Path, Arg::Size],
             Self::ToolUse => &[Arg::Session, Arg::Workspace, Arg::Tool, Arg::Path],
             Self::ShellExec => &[Arg::Session, Arg::Workspace, Arg::Tool, Arg::Argv0],
             Self::ModelUse => &[Arg::Model],
@@ -191,9 +194,10 @@ pub fn all_tools() -> impl Iterator<Item = &'static str> {
 pub struct Args {
     /// The session's id.
     pub session: Option<String>,
-    /// The workspace's id.
+    /// The workspace's id; for reading files, that of the export root.
     pub workspace: Option<String>,
-    /// Canonical path relative to the workspace, `/` between parts, `.` for the workspace itself.
+    /// Canonical path relative to the workspace (for a drop or an offer: to the peer's directory in the inbox), `/`
+    /// between parts, `.` for the directory itself.
     pub path: Option<String>,
     /// The tool's name.
     pub tool: Option<String>,

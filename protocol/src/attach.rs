@@ -2,13 +2,16 @@
 //!
 //! - [`cursor`]: what was seen, so that every durable event is shown once and in order, and no delta twice
 //! - [`follower`]: the machine around it: resume after a loss, liveness, inputs that wait for the node
+//! - [`steps`]: its words
 //! - [`FromNode`] and [`FromViewer`]: what travels each way after `ATTACH`
 
 pub mod cursor;
 pub mod follower;
+pub mod steps;
 
 pub use cursor::{Cursor, Hole};
-pub use follower::{End, Follower, Output, Shown, Step};
+pub use follower::Follower;
+pub use steps::{End, Output, Shown, Step};
 
 use crate::{
     PromptId,
@@ -18,7 +21,7 @@ use crate::{
     refusal::Refusal,
     request::attach::{
         Answer, AttachCancel, Attached, Beat, Detach, Detached, Gap, Input, InputDone, InputRefused,
-        InputTaken, Pending, Presence, Resolved, State,
+        InputTaken, Pending, Presence, Resolved, State, Unattended,
     },
 };
 
@@ -86,6 +89,8 @@ pub enum FromViewer {
     Cancel(AttachCancel),
     /// An answer to an approval.
     Answer(Answer),
+    /// Nobody answers here any more.
+    Unattended(Unattended),
     /// Goodbye.
     Detach(Detach),
 }
@@ -100,6 +105,7 @@ impl FromViewer {
             Kind::INPUT => Self::Input(Input::decode(body)?),
             Kind::ATTACH_CANCEL => Self::Cancel(AttachCancel::decode(body)?),
             Kind::ANSWER => Self::Answer(Answer::decode(body)?),
+            Kind::UNATTENDED => Self::Unattended(Unattended::decode(body)?),
             Kind::DETACH => Self::Detach(Detach::decode(body)?),
             _ => return Ok(None),
         }))
@@ -112,18 +118,19 @@ impl FromViewer {
             Self::Input(m) => (Input::KIND, m.encode()),
             Self::Cancel(m) => (AttachCancel::KIND, m.encode()),
             Self::Answer(m) => (Answer::KIND, m.encode()),
+            Self::Unattended(m) => (Unattended::KIND, m.encode()),
             Self::Detach(m) => (Detach::KIND, m.encode()),
         }
     }
 
-    /// What its answer will name; none for a goodbye.
+    /// What its answer will name; none for what is not answered by name.
     #[must_use]
     pub fn input_id(&self) -> Option<&PromptId> {
         match self {
             Self::Input(m) => Some(&m.input_id),
             Self::Cancel(m) => Some(&m.input_id),
             Self::Answer(m) => Some(&m.input_id),
-            Self::Detach(_) => None,
+            Self::Unattended(_) | Self::Detach(_) => None,
         }
     }
 }

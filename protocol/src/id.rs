@@ -93,6 +93,24 @@ id32!(
     /// The SHA-256 digest inside the CID of a UCAN delegation (CIDv1, DAG-CBOR, SHA-256): names a token.
     CidDigest
 );
+id32!(
+    /// A team's id: its Ed25519 public key.
+    TeamId
+);
+
+impl TeamId {
+    /// The same key as a `did:key`.
+    #[must_use]
+    pub fn did(&self) -> String {
+        self.node().did()
+    }
+
+    /// The same key where authority speaks of subjects.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        NodeId(self.0)
+    }
+}
 
 impl NodeId {
     /// The same key as a `did:key` (multicodec 0xed, base58btc; W3C did:key method).

@@ -3,6 +3,7 @@
 //! Every line has `type` and `session`. Only durable events have `seq`, each on exactly one line.
 
 pub mod attach;
+pub mod transfer;
 
 use serde_json::{Map, Value, json};
 

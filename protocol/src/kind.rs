@@ -127,6 +127,8 @@ kinds! {
     HISTORY = 0x007a;
     /// [`crate::request::history::HistoryPage`]
     HISTORY_PAGE = 0x007b;
+    /// [`crate::request::attach::Unattended`]
+    UNATTENDED = 0x007c;
     /// [`crate::request::revocation::TokenRevoke`]
     TOKEN_REVOKE = 0x0080;
     /// [`crate::request::revocation::TokenRevoked`]
@@ -151,6 +153,108 @@ kinds! {
     TOKEN_FORGET = 0x008a;
     /// [`crate::request::revocation::TokenForgotten`]
     TOKEN_FORGOTTEN = 0x008b;
+    /// [`crate::request::transfer::FileOffer`]
+    FILE_OFFER = 0x0090;
+    /// [`crate::request::transfer::FileManifest`]
+    FILE_MANIFEST = 0x0091;
+    /// [`crate::request::transfer::FileWait`]
+    FILE_WAIT = 0x0092;
+    /// [`crate::request::transfer::FileHave`]
+    FILE_HAVE = 0x0093;
+    /// [`crate::request::transfer::FileAccept`]
+    FILE_ACCEPT = 0x0094;
+    /// [`crate::request::transfer::FileData`]
+    FILE_DATA = 0x0095;
+    /// [`crate::request::transfer::FileBlock`]: on a data stream; its bytes follow the frame.
+    FILE_BLOCK = 0x0096;
+    /// [`crate::request::transfer::FileDone`]
+    FILE_DONE = 0x0097;
+    /// [`crate::request::transfer::FileBad`]
+    FILE_BAD = 0x0098;
+    /// [`crate::request::transfer::FileAgain`]
+    FILE_AGAIN = 0x0099;
+    /// [`crate::request::transfer::FileProgress`]
+    FILE_PROGRESS = 0x009a;
+    /// [`crate::request::transfer::FileCommit`]
+    FILE_COMMIT = 0x009b;
+    /// [`crate::request::transfer::FileReceipt`]
+    FILE_RECEIPT = 0x009c;
+    /// [`crate::request::transfer::FileCancel`]
+    FILE_CANCEL = 0x009d;
+    /// [`crate::request::transfer::FileFetch`]
+    FILE_FETCH = 0x009e;
+    /// [`crate::request::transfer::keeping::FileSend`]
+    FILE_SEND = 0x00a0;
+    /// [`crate::request::transfer::keeping::FileSent`]
+    FILE_SENT = 0x00a1;
+    /// [`crate::request::transfer::keeping::InboxList`]
+    INBOX_LIST = 0x00a2;
+    /// [`crate::request::transfer::keeping::InboxListReply`]
+    INBOX_LIST_REPLY = 0x00a3;
+    /// [`crate::request::transfer::keeping::InboxAnswer`]
+    INBOX_ANSWER = 0x00a4;
+    /// [`crate::request::transfer::keeping::InboxAnswered`]
+    INBOX_ANSWERED = 0x00a5;
+    /// [`crate::request::transfer::keeping::TransferList`]
+    TRANSFER_LIST = 0x00a6;
+    /// [`crate::request::transfer::keeping::TransferListReply`]
+    TRANSFER_LIST_REPLY = 0x00a7;
+    /// [`crate::request::transfer::keeping::TransferEdit`]
+    TRANSFER_EDIT = 0x00a8;
+    /// [`crate::request::transfer::keeping::TransferEdited`]
+    TRANSFER_EDITED = 0x00a9;
+    /// [`crate::request::team::TeamCreate`]
+    TEAM_CREATE = 0x00b0;
+    /// [`crate::request::team::TeamCreated`]
+    TEAM_CREATED = 0x00b1;
+    /// [`crate::request::team::TeamInvite`]
+    TEAM_INVITE = 0x00b2;
+    /// [`crate::request::team::TeamInvited`]
+    TEAM_INVITED = 0x00b3;
+    /// [`crate::request::team::TeamJoin`]
+    TEAM_JOIN = 0x00b4;
+    /// [`crate::request::team::TeamJoined`]
+    TEAM_JOINED = 0x00b5;
+    /// [`crate::request::team::TeamList`]
+    TEAM_LIST = 0x00b6;
+    /// [`crate::request::team::TeamListReply`]
+    TEAM_LIST_REPLY = 0x00b7;
+    /// [`crate::request::team::TeamMembers`]
+    TEAM_MEMBERS = 0x00b8;
+    /// [`crate::request::team::TeamMembersReply`]
+    TEAM_MEMBERS_REPLY = 0x00b9;
+    /// [`crate::request::team::TeamLeave`]
+    TEAM_LEAVE = 0x00ba;
+    /// [`crate::request::team::TeamLeft`]
+    TEAM_LEFT = 0x00bb;
+    /// [`crate::request::team::TeamRemove`]
+    TEAM_REMOVE = 0x00bc;
+    /// [`crate::request::team::TeamRemoved`]
+    TEAM_REMOVED = 0x00bd;
+    /// [`crate::request::team::TeamGrant`]
+    TEAM_GRANT = 0x00be;
+    /// [`crate::request::team::TeamGranted`]
+    TEAM_GRANTED = 0x00bf;
+    /// [`crate::request::team::TeamShow`]
+    TEAM_SHOW = 0x00c0;
+    /// [`crate::request::team::TeamShown`]
+    TEAM_SHOWN = 0x00c1;
+    /// [`crate::request::team::TeamClaim`]
+    TEAM_CLAIM = 0x00c2;
+    /// [`crate::request::team::TeamClaimed`]
+    TEAM_CLAIMED = 0x00c3;
+    /// [`crate::request::presence::PresenceSync`]
+    PRESENCE_SYNC = 0x00c4;
+    /// [`crate::request::presence::PresenceSynced`]
+    PRESENCE_SYNCED = 0x00c5;
+    /// [`crate::request::presence::MeshView`]
+    MESH_VIEW = 0x00c6;
+    /// [`crate::request::presence::MeshViewReply`]
+    MESH_VIEW_REPLY = 0x00c7;
+    /// [`crate::request::presence::PeerProbe`]
+    PEER_PROBE = 0x00c8;
+    /// [`crate::request::presence::PeerProbed`]
+    PEER_PROBED = 0x00c9;
     /// Durable [`crate::event::PromptEvent`]
     EVENT_PROMPT = 0x0100;
     /// Durable [`crate::event::MessageEvent`]

@@ -86,3 +86,144 @@ pub const REDIALS: usize = 12;
 pub const INPUTS_WAITING: usize = 64;
 /// How long a client that leaves waits for the node's goodbye (milliseconds).
 pub const DETACH_MS: u64 = 1_000;
+/// Teams that one node belongs to (count).
+pub const TEAMS: usize = 32;
+/// An invite to a team, as text (bytes): a chain, a name and addresses in base64url.
+pub const INVITE_BYTES: usize = 32 * 1024;
+/// Members whose addresses an invite carries (count).
+pub const BOOTSTRAPS: usize = 4;
+/// Members of one team named in one message (count).
+pub const TEAM_DIGESTS: usize = 10_000;
+/// Presence records, or memberships, told in one message (count).
+pub const PRESENCE_PAGE: usize = 128;
+/// One signed presence record (bytes).
+pub const PRESENCE_RECORD_BYTES: usize = 3_500;
+/// Sessions of one node in a view of the mesh (count).
+pub const MESH_SESSIONS: usize = 8;
+/// One block of a file that is sent (bytes).
+pub const TRANSFER_BLOCK_BYTES: usize = 1024 * 1024;
+/// All files of one transfer, and so each (bytes): 16 TiB.
+pub const TRANSFER_BYTES: u64 = 16 * 1024 * 1024 * 1024 * 1024;
+/// Files and directories in one transfer (count). Each takes 48 bytes and its own name, while it is checked 40 more.
+pub const TRANSFER_ENTRIES: u32 = 1_000_000;
+/// The names of all entries of one transfer, each without its directory's (bytes).
+pub const TRANSFER_NAMES_BYTES: usize = 64 * 1024 * 1024;
+/// Parts of one path in a transfer (count).
+pub const TRANSFER_DEPTH: usize = 128;
+/// One part of a path in a transfer (bytes of UTF-8): what file systems hold.
+pub const TRANSFER_PART_BYTES: usize = 255;
+/// One page of a manifest (bytes), its last entry not counted.
+pub const TRANSFER_PAGE_BYTES: usize = 32 * 1024;
+/// Entries, files or ranges named in one frame of a transfer (count).
+pub const TRANSFER_PAGE_ENTRIES: usize = 4_096;
+/// Files of one transfer that are begun and not ended (count).
+pub const TRANSFER_OPEN_FILES: usize = 65_536;
+/// Data streams of one transfer (count).
+pub const TRANSFER_LANES: u8 = 8;
+/// Each side of a transfer says how far it is after so long at the latest (milliseconds).
+pub const TRANSFER_BEAT_MS: u64 = 1_000;
+/// The receiver says how far it is after so much at the latest (bytes).
+pub const TRANSFER_ACK_BYTES: u64 = 16 * 1024 * 1024;
+/// A side of a transfer that says nothing for so long is gone (milliseconds).
+pub const TRANSFER_SILENCE_MS: u64 = 30_000;
+/// A transfer in which nothing moves for so long is given up (milliseconds); its part is kept.
+pub const TRANSFER_STALL_MS: u64 = 60_000;
+/// A signature of a receipt (bytes).
+pub const SIGNATURE_BYTES: usize = 64;
+/// One payload on a team's gossip (bytes): iroh-gossip mutes for good whoever broadcasts more than it can send (its
+/// issue 131), which is a little above 4,000.
+pub const GOSSIP_BYTES: usize = 3_500;
+/// Socket addresses in one presence record (count).
+pub const PRESENCE_ADDRESSES: usize = 16;
+/// Members of a team that a node keeps an eye on (count).
+pub const PRESENCE_MEMBERS: usize = 4_096;
+/// The shortest time between two beats that say nothing new (milliseconds).
+pub const PRESENCE_BEAT_MS: u64 = 5_000;
+/// What each live member adds to that time once they are many (milliseconds): a member hears at most 2 beats a second,
+/// however many there are.
+pub const PRESENCE_BEAT_MS_PER_MEMBER: u64 = 500;
+/// The shortest time between any two beats but a goodbye (milliseconds).
+pub const PRESENCE_CHANGE_MS: u64 = 1_000;
+/// A change of load alone waits for this part of a beat (divisor): it is the change that comes most often.
+pub const PRESENCE_LOAD_SHARE: u64 = 4;
+/// How many beats may be missed before a member counts as silent (count).
+pub const PRESENCE_LEASE_BEATS: u64 = 3;
+/// How long a member that somebody lost has to say that it lives (milliseconds).
+pub const PRESENCE_REFUTE_MS: u64 = 10_000;
+/// How often in a row a node says that it lives (count); then once in [`PRESENCE_BEAT_MS`].
+pub const PRESENCE_REFUTATIONS: u32 = 5;
+/// A member's loss is said within this time, at random (milliseconds), unless another said it first.
+pub const PRESENCE_LOST_WITHIN_MS: u64 = 1_000;
+/// Losses waiting to be said (count), and said in a row; then one in [`PRESENCE_CHANGE_MS`].
+pub const PRESENCE_LOST_WAITING: usize = 16;
+/// Gossip neighbours that are kept in mind (count).
+pub const PRESENCE_NEIGHBORS: usize = 64;
+/// Presence is exchanged with the same neighbour no sooner than this (milliseconds).
+pub const PRESENCE_SYNC_MS: u64 = 60_000;
+/// Unknown authors after which a node asks in a row (count); then one a second.
+pub const PRESENCE_ASKS: u32 = 32;
+/// Remembered members that the healer looks after (count).
+pub const HEALER_MEMBERS: usize = 512;
+/// The shortest pause between two tries of the healer (milliseconds), and what each live member adds to it.
+pub const HEALER_PAUSE_MS: u64 = 10_000;
+/// The longest pause (milliseconds).
+pub const HEALER_PAUSE_MAX_MS: u64 = 120_000;
+/// Members dialed together: on joining, after a loss, on a change of network, and alone (count).
+pub const HEALER_TOGETHER: usize = 3;
+/// Between two of these at-once tries (milliseconds).
+pub const HEALER_AT_ONCE_MS: u64 = 1_000;
+/// Members with whom membership is shown at a time, for gossip (count).
+pub const PEERING_SHOWN: usize = 64;
+/// Dials for a team under way at a time (count).
+pub const PEERING_DIALS: usize = 8;
+/// Dials of a team that wait for their turn (count).
+pub const PEERING_WAITING: usize = 64;
+/// How long a dial, with showing membership, may take (milliseconds).
+pub const PEERING_DIAL_MS: u64 = 10_000;
+/// How long gossip waits to learn whether somebody unknown is a member (milliseconds).
+pub const PEERING_UNKNOWN_MS: u64 = 2_000;
+/// Unknown ids that are asked after at a time (count).
+pub const PEERING_UNKNOWN: usize = 16;
+/// Rest after a dial that came to nothing, at first (milliseconds); it doubles.
+pub const PEERING_REST_MS: u64 = 1_000;
+/// The longest such rest (milliseconds).
+pub const PEERING_REST_MAX_MS: u64 = 60_000;
+/// How long a member stays shown that is no neighbour (milliseconds).
+pub const PEERING_IDLE_MS: u64 = 300_000;
+/// Revoked links in one notice (count).
+pub const NOTICE_LINKS: usize = 32;
+/// Revocations that are known to be stored, kept in mind (count).
+pub const SPREAD_KNOWN: usize = 10_000;
+/// Revocations that are being fetched (count).
+pub const SPREAD_WANTED: usize = 256;
+/// Of one author's notices in a row, when none of them can be shown (count): one whole notice.
+pub const SPREAD_CREDIT: u32 = 32;
+/// After that, one in so long (milliseconds).
+pub const SPREAD_CREDIT_MS: u64 = 10_000;
+/// Fetches under way at a time (count).
+pub const SPREAD_PULLS: usize = 16;
+/// Members who are known to have the same revocation (count).
+pub const SPREAD_SOURCES: usize = 4;
+/// Tries to fetch one revocation (count); what is missed then comes with the next exchange.
+pub const SPREAD_TRIES: u32 = 16;
+/// After so many tries its author is asked as well (count): all would else go to the same node.
+pub const SPREAD_TRIES_NEAR: u32 = 6;
+/// Rest before the second try (milliseconds); it doubles: the notice outruns what it announces by about a round trip for
+/// each hop.
+pub const SPREAD_RETRY_MS: u64 = 50;
+/// The longest such rest (milliseconds).
+pub const SPREAD_RETRY_MAX_MS: u64 = 200;
+/// How long a fetch may take (milliseconds).
+pub const SPREAD_PULL_MS: u64 = 5_000;
+/// Own notices in a row (count); then one in [`SPREAD_NOTICE_MS`].
+pub const SPREAD_NOTICES: u32 = 4;
+/// Between two notices after that (milliseconds).
+pub const SPREAD_NOTICE_MS: u64 = 1_000;
+/// Revocations that wait to be announced (count).
+pub const SPREAD_ANNOUNCED: usize = 1_024;
+/// How long after a link's end its revocation is of no more interest (milliseconds): as long as it is kept.
+pub const SPREAD_KEPT_MS: u64 = 3_600_000;
+/// Paths shown of one offer that waits (count).
+pub const OFFER_SAMPLE: usize = 16;
+/// How long a manifest may take to come, and a receiver to look at what it has (milliseconds).
+pub const TRANSFER_JUDGE_MS: u64 = 600_000;

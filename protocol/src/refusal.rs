@@ -142,6 +142,12 @@ codes! {
         NoWorkspace = 20, "no_workspace", Denied;
         /// Credentials for the model are missing.
         NoCredentials = 21, "no_credentials", Credentials;
+        /// The receiver takes no more files: a quota, or a full disk.
+        Quota = 22, "quota", Limit;
+        /// Something else has the name.
+        Conflict = 23, "conflict", Failed;
+        /// Another node, which this one was to reach, is not there.
+        NotThere = 24, "not_there", Unreachable;
     }
 }
 

@@ -7,12 +7,16 @@ pub mod admin;
 pub mod attach;
 pub mod history;
 pub mod inspect;
+pub mod invite;
 pub mod node;
 pub mod peers;
+pub mod presence;
 pub mod prompt;
 pub mod revocation;
 pub mod session;
+pub mod team;
 pub mod tokens;
+pub mod transfer;
 
 macro_rules! plain_messages {
     ($($name:ident = $kind:ident;)*) => {

@@ -56,7 +56,7 @@ fn replace(c: char) -> char {
     if is_dirty(c) { '\u{fffd}' } else { c }
 }
 
-fn is_dirty(c: char) -> bool {
+pub(crate) fn is_dirty(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'

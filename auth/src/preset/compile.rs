@@ -186,33 +186,55 @@ impl<'a> Parts<'a> {
         self.spec.max_size.map(|most| Policy::le(".size", most)).into_iter().collect()
     }
 
-    /// What happens in a workspace and on paths: files and tools.
+    /// What happens in a workspace and on paths: files and tools; and what happens on paths of the inbox, which is in no
+    /// workspace.
     fn scoped(&mut self) -> Vec<Draft> {
         let spec = self.spec;
-        let mut scope: Vec<Draft> =
+        let workspace: Vec<Draft> =
             spec.workspace.iter().map(|workspace| Policy::eq(".workspace", workspace)).collect();
+        let mut inside = self.tool_drafts();
+        if workspace.is_empty() && spec.paths.is_empty() {
+            return inside;
+        }
+        let in_workspace = |command: Command| command.args().contains(&Arg::Workspace);
+        let on_path = |command: Command| command.args().contains(&Arg::Path);
+        let within = self.take(|command| on_path(command) && in_workspace(command));
+        inside.extend(self.on_size(within));
+        let mut scope = workspace;
+        if !spec.paths.is_empty() {
+            let inbox = self.take(on_path);
+            // One group for both: the paths are written once, and a policy is only so deep. What is in no workspace says
+            // so before it is asked for one.
+            if !inbox.is_empty() && !scope.is_empty() {
+                let elsewhere: Vec<Draft> = inbox.iter().copied().map(is).collect();
+                scope = if inside.is_empty() { Vec::new() } else { vec![any([elsewhere, scope].concat())] };
+            }
+            inside.extend(self.on_size(inbox));
+            scope.extend(self.paths());
+        }
+        if inside.is_empty() { Vec::new() } else { vec![both(any(inside), scope)] }
+    }
+
+    /// On the paths of the grant and beneath them.
+    fn paths(&self) -> Vec<Draft> {
         let beneath = |path: &String| match path.as_str() {
             "." => vec![Policy::like(".path", "*")],
             path => vec![Policy::eq(".path", path), Policy::like(".path", &format!("{path}/*"))],
         };
-        let paths: Vec<Draft> = spec.paths.iter().flat_map(beneath).collect();
-        if !paths.is_empty() {
-            scope.push(any(paths));
-        }
-        let mut inside = self.tool_drafts();
-        if scope.is_empty() {
-            return inside;
-        }
-        let mut files = self.take(|command| {
-            command.args().contains(&Arg::Path)
-                && !(spec.max_size.is_some() && command.args().contains(&Arg::Size))
-        });
-        let sized = self.take(|command| command.args().contains(&Arg::Path));
-        inside.extend(files.drain(..).map(is));
+        let paths: Vec<Draft> = self.spec.paths.iter().flat_map(beneath).collect();
+        if paths.is_empty() { Vec::new() } else { vec![any(paths)] }
+    }
+
+    /// These commands, those about files of some size within the largest that is allowed.
+    fn on_size(&self, commands: Vec<Command>) -> Vec<Draft> {
+        let sizes = self.spec.max_size.is_some();
+        let (sized, plain): (Vec<_>, Vec<_>) =
+            commands.into_iter().partition(|command| sizes && command.args().contains(&Arg::Size));
+        let mut drafts: Vec<Draft> = plain.into_iter().map(is).collect();
         if !sized.is_empty() {
-            inside.push(both(one_of(".cmd", sized.iter().map(|c| c.path())), self.size()));
+            drafts.push(both(one_of(".cmd", sized.iter().map(|c| c.path())), self.size()));
         }
-        if inside.is_empty() { Vec::new() } else { vec![both(any(inside), scope)] }
+        drafts
     }
 
     fn tool_drafts(&self) -> Vec<Draft> {

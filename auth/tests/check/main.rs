@@ -13,4 +13,5 @@ mod revocations;
 mod scopes;
 mod sessions;
 mod steps;
+mod team;
 mod words;

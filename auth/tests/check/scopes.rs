@@ -164,6 +164,31 @@ fn models_and_sizes() {
     assert!(allows(&spec, Command::FileList, &full(Command::FileList)));
 }
 
+/// The inbox is in no workspace: a path of a grant is one of the peer's directory there.
+#[test]
+fn files_are_sent_to_the_paths_of_the_grant() {
+    let sends = || GrantSpec::default().with_files(true, false);
+    let to = |path: &str, size| Args { path: Some(path.into()), size: Some(size), ..Args::default() };
+    assert!(allows(&sends(), Command::FileDrop, &to(".", 1 << 40)));
+    assert!(!allows(&sends(), Command::FileOffer, &to(".", 1)), "a right that was not given");
+    assert!(!allows(&sends(), Command::PromptSend, &full(Command::PromptSend)));
+    let reads_too = GrantSpec::read_only().with_files(true, true);
+    for spec in [on(&["in"], sends()), on(&["in"], reads_too)] {
+        let workspace = spec.workspace.filter(|_| spec.commands.len() > 1);
+        let spec = GrantSpec { max_size: Some(100), workspace, ..spec };
+        assert!(allows(&spec, Command::FileDrop, &to("in", 100)));
+        assert!(allows(&spec, Command::FileDrop, &to("in/deep", 1)));
+        assert!(!allows(&spec, Command::FileDrop, &to("in", 101)), "too large");
+        for path in [".", "inside", "../in", "In", "out", ""] {
+            assert!(!allows(&spec, Command::FileDrop, &to(path, 1)), "{path}");
+        }
+        assert!(!allows(&spec, Command::FileDrop, &Args { path: None, ..to("in", 1) }));
+        assert!(!allows(&spec, Command::FileDrop, &Args { size: None, ..to("in", 1) }));
+        let (command, policy) = spec.compile().unwrap();
+        assert_eq!(GrantSpec::read(command, &policy), Some(spec), "it is found again in its token");
+    }
+}
+
 #[test]
 fn words_that_make_no_policy_are_refused() {
     let reviewer = GrantSpec::reviewer;

@@ -8,7 +8,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::{Cursor, FromNode, FromViewer};
+use super::{
+    Cursor, FromNode, FromViewer,
+    steps::{End, Output, Shown, Step},
+};
 use crate::{
     PromptId, Timestamp,
     event::{DeltaKind, StreamItem},
@@ -18,90 +21,8 @@ use crate::{
     },
     message::Ext,
     refusal::{Refusal, RefusalCode},
-    request::attach::{
-        Attached, Detach, From, Gap, InputDone, InputRefused, InputTaken, Pending, Presence, Resolved, State,
-    },
+    request::attach::{Detach, From, Unattended},
 };
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// Begin.
-    Start,
-    /// A frame came on the stream of this try; the first one is `Attached` or a refusal.
-    Frame(u64, FromNode),
-    /// This try came to nothing, or its stream broke.
-    Lost(u64),
-    /// The viewer says something.
-    Say(FromViewer),
-    /// This machine has another address now: what is under way from the old one may never arrive.
-    Moved,
-    /// It is time.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Reach the node and attach from here, as this try.
-    Dial(u64, From),
-    /// Want no more of this try and its stream.
-    Drop(u64),
-    /// Send this on the stream of this try.
-    Send(u64, FromViewer),
-    /// Show this to whoever looks.
-    Show(Box<Shown>),
-    /// Call again with [`Step::Tick`] at this time, if nothing comes before.
-    WakeAt(Timestamp),
-    /// It is over.
-    Over(End),
-}
-
-/// What a viewer gets to see.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Shown {
-    /// A stream begins; `true`: it continues an earlier one.
-    Attached(Box<Attached>, bool),
-    /// An event or a delta, each once.
-    Item(StreamItem),
-    /// Events are missing.
-    Gap(Gap),
-    /// Somebody came or went.
-    Presence(Presence),
-    /// An approval came up.
-    Pending(Pending),
-    /// An approval is over.
-    Resolved(Resolved),
-    /// How it is now; pieces were missed.
-    State(Box<State>),
-    /// An input was taken.
-    Taken(InputTaken),
-    /// A cancellation or an answer was carried out.
-    Done(InputDone),
-    /// An input was refused.
-    Refused(Box<InputRefused>),
-    /// The node does not answer now: this is kept, and sent when it does.
-    Kept(PromptId),
-    /// Not sent and not kept: too much waits already, or it makes no sense later.
-    NotSent(PromptId),
-    /// Nothing was heard of the node for a while.
-    Stale,
-    /// It is heard again.
-    Back,
-    /// The connection is lost; others are tried.
-    Lost,
-}
-
-/// Why it is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// The viewer left.
-    Detached,
-    /// The node refuses, or ended it.
-    Refused(Box<Refusal>),
-    /// The node was not reached: never, or for [`REDIAL_LIMIT_MS`].
-    Unreachable,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -123,6 +44,8 @@ pub struct Follower {
     pause: u64,
     /// What the node has not answered.
     waiting: VecDeque<FromViewer>,
+    /// Nobody answers approvals here any more: each new stream is told.
+    unattended: bool,
     /// The viewer leaves: until when it waits for the goodbye.
     leaving: Option<Timestamp>,
     over: bool,
@@ -143,6 +66,7 @@ impl Follower {
             lost: None,
             pause: REDIAL_MS,
             waiting: VecDeque::new(),
+            unattended: false,
             leaving: None,
             over: false,
         }
@@ -209,6 +133,9 @@ impl Follower {
                 self.cursor.attached(&attached);
                 out.push(show(Shown::Attached(attached, resumed)));
                 out.extend(self.waiting.iter().map(|word| Output::Send(which, word.clone())));
+                if self.unattended {
+                    out.push(Output::Send(which, FromViewer::Unattended(Unattended { ext: Ext::default() })));
+                }
                 if self.leaving.is_some() {
                     out.push(Output::Send(which, goodbye()));
                 }
@@ -308,6 +235,11 @@ impl Follower {
     }
 
     fn say(&mut self, now: Timestamp, word: FromViewer, out: &mut Vec<Output>) {
+        if matches!(word, FromViewer::Unattended(_)) {
+            self.unattended = true;
+            out.extend(self.current.map(|which| Output::Send(which, word)));
+            return;
+        }
         let Some(id) = word.input_id().cloned() else {
             self.leaving = Some(now.plus_ms(DETACH_MS));
             match self.current {

@@ -249,6 +249,13 @@ pub struct Answer {
     pub ext: Ext,
 }
 
+/// Nobody sits at this viewer any more (its input has ended): no approval waits for its answer. Not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unattended {
+    /// What later versions add.
+    pub ext: Ext,
+}
+
 /// I leave; what runs goes on. Answered by [`Detached`], the last frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detach {
@@ -303,6 +310,7 @@ plain_messages! {
     Presence = PRESENCE;
     Beat = BEAT;
     AttachCancel = ATTACH_CANCEL;
+    Unattended = UNATTENDED;
     Detach = DETACH;
     Detached = DETACHED;
     InputTaken = INPUT_TAKEN;

@@ -102,6 +102,13 @@ pub enum PeerChange {
         /// The new label.
         label: Option<String>,
     },
+    /// Trust a known peer, so that a label which it alone claims names it; or do not any more.
+    Trust {
+        /// An id, a unique prefix, or a label.
+        peer: String,
+        /// Whether it is trusted from now on.
+        trusted: bool,
+    },
 }
 
 /// Change the peer book.
@@ -167,7 +174,9 @@ impl Message for PeerEdit {
                 within("relay", relay.as_ref().map_or(0, String::len), limits::PATH_BYTES)?;
                 within("label", label.as_ref().map_or(0, String::len), limits::LABEL_BYTES)?;
             }
-            PeerChange::Remove(peer) => within("peer", peer.len(), limits::SELECTOR_BYTES)?,
+            PeerChange::Remove(peer) | PeerChange::Trust { peer, .. } => {
+                within("peer", peer.len(), limits::SELECTOR_BYTES)?;
+            }
             PeerChange::Label { peer, label } => {
                 within("peer", peer.len(), limits::SELECTOR_BYTES)?;
                 within("label", label.as_ref().map_or(0, String::len), limits::LABEL_BYTES)?;

@@ -13,6 +13,28 @@ use crate::{
 /// A token's text (bytes): base64url of a container, four characters for three bytes, and the header.
 pub(super) const TOKEN_TEXT_BYTES: usize = limits::CHAIN_BYTES * 4 / 3 + 8;
 
+/// Entry of a [`TokenCreate`]'s or [`TokenDelegate`]'s `ext`: rights to send files, one byte of [`RIGHT_DROP`] and
+/// [`RIGHT_OFFER`].
+pub const EXT_FILE_RIGHTS: u16 = 1;
+/// Send files into the inbox.
+pub const RIGHT_DROP: u8 = 1;
+/// Offer files, which the owner then takes or not.
+pub const RIGHT_OFFER: u8 = 2;
+
+/// The rights to send files that an `ext` asks for: to drop, and to offer.
+#[must_use]
+pub fn file_rights(ext: &Ext) -> (bool, bool) {
+    let bits = ext.get(EXT_FILE_RIGHTS).and_then(|value| value.first()).copied().unwrap_or(0);
+    (bits & RIGHT_DROP != 0, bits & RIGHT_OFFER != 0)
+}
+
+/// An `ext` that asks for the rights to drop and to offer files.
+#[must_use]
+pub fn with_file_rights(drop: bool, offer: bool) -> Ext {
+    let bits = if drop { RIGHT_DROP } else { 0 } | if offer { RIGHT_OFFER } else { 0 };
+    Ext(if bits == 0 { Vec::new() } else { vec![(EXT_FILE_RIGHTS, vec![bits])] })
+}
+
 /// What a token is to allow, as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preset {
@@ -66,7 +88,7 @@ pub struct Rights {
 }
 
 impl Rights {
-    fn check(&self) -> Result<(), MessageError> {
+    pub(super) fn check(&self) -> Result<(), MessageError> {
         if let Some(tools) = &self.tools {
             within("tools", tools.len(), limits::TOOLS)?;
             tools.iter().try_for_each(|tool| within("tool", tool.len(), limits::SELECTOR_BYTES))?;

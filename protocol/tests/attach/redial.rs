@@ -3,6 +3,7 @@
 use clankers_protocol::limits::{QUIET_MS, REDIAL_FAST_MS, REDIAL_LIMIT_MS, REDIAL_MS, REDIALS, STALE_MS};
 
 use super::*;
+use clankers_protocol::request::attach::Unattended;
 
 #[test]
 fn silence_is_noticed_and_another_connection_takes_over() {
@@ -117,4 +118,22 @@ fn pieces_of_what_is_complete_are_not_shown_again_by_a_stream_that_was_asked_for
     world.run(&mut one, Op::Delta(2));
     world.settle(&mut one);
     assert!(matches!(world.shown.last(), Some(Shown::Item(StreamItem::Live(..)))), "what is new is shown");
+}
+
+#[test]
+fn who_answers_no_more_says_so_on_each_new_stream() {
+    let mut world = World::default();
+    world.attach(1, From::Begin);
+    let attached = world.streams[&1][0].clone();
+    let nobody = FromViewer::Unattended(Unattended { ext: Ext::default() });
+    let (mut one, mut out) = (Follower::new(From::Begin), Vec::new());
+    one.handle(Timestamp(0), Step::Start, &mut out);
+    one.handle(Timestamp(0), Step::Frame(1, attached.clone()), &mut out);
+    one.handle(Timestamp(0), Step::Say(nobody.clone()), &mut out);
+    assert!(out.contains(&Output::Send(1, nobody.clone())), "{out:?}");
+    assert_eq!(one.waiting(), 0, "nobody answers it");
+    one.handle(Timestamp(1), Step::Lost(1), &mut out);
+    one.handle(Timestamp(2), Step::Frame(2, attached), &mut out);
+    assert!(out.contains(&Output::Send(2, nobody)), "{out:?}");
+    assert!(one.is_attached() && !out.iter().any(|output| matches!(output, Output::Over(_))));
 }
