@@ -1,10 +1,10 @@
 //! Accepting: handshakes side by side, each bounded in time, all bounded in number and by source.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use iroh::{
     Endpoint,
-    endpoint::{Incoming, IncomingAddr, ServerConfig},
+    endpoint::{Incoming, IncomingAddr},
 };
 use tokio::{
     sync::mpsc,
@@ -14,8 +14,8 @@ use tokio::{
 
 use crate::{
     connection::Connection,
-    endpoint::transport,
     limits::{ACCEPTED_WAITING, UNAUTHENTICATED_HANDSHAKE_MS},
+    routes::Routes,
     source::{SharedLimiter, Source, SourcePermit, Verdict},
 };
 
@@ -28,17 +28,12 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Starts the loop. Without protocols to accept, whoever dials is refused.
-    pub(crate) fn start(endpoint: &Endpoint, alpns: &[Vec<u8>]) -> Self {
-        if alpns.is_empty() {
+    pub(crate) fn start(endpoint: &Endpoint, routes: Option<Routes>) -> Self {
+        let Some(routes) = routes else {
             return Self { accepted: None, task: tokio::spawn(refuse_all(endpoint.clone())) };
-        }
-        let config = endpoint
-            .create_server_config_builder(alpns.to_vec())
-            .set_transport_config(transport(false))
-            .build();
-        let config = Arc::new(config);
+        };
         let (sender, accepted) = mpsc::channel(ACCEPTED_WAITING);
-        let task = tokio::spawn(accept_all(endpoint.clone(), config, sender));
+        let task = tokio::spawn(accept_all(endpoint.clone(), routes, sender));
         Self { accepted: Some(accepted), task }
     }
 
@@ -71,7 +66,7 @@ async fn refuse_all(endpoint: Endpoint) {
     }
 }
 
-async fn accept_all(endpoint: Endpoint, config: Arc<ServerConfig>, accepted: mpsc::Sender<Connection>) {
+async fn accept_all(endpoint: Endpoint, routes: Routes, accepted: mpsc::Sender<Connection>) {
     let limiter = SharedLimiter::default();
     // Bounded by the limiter: every task in it holds a permit.
     let mut handshakes = JoinSet::new();
@@ -80,7 +75,7 @@ async fn accept_all(endpoint: Endpoint, config: Arc<ServerConfig>, accepted: mps
             incoming = endpoint.accept() => match incoming {
                 Some(incoming) => {
                     if let Some((incoming, permit)) = admit(incoming, &limiter) {
-                        handshakes.spawn(handshake(incoming, config.clone(), permit, accepted.clone()));
+                        handshakes.spawn(handshake(incoming, routes.clone(), permit, accepted.clone()));
                     }
                 }
                 None => break,
@@ -116,15 +111,17 @@ fn admit(incoming: Incoming, limiter: &SharedLimiter) -> Option<(Incoming, Sourc
 
 async fn handshake(
     incoming: Incoming,
-    config: Arc<ServerConfig>,
+    routes: Routes,
     permit: SourcePermit,
     accepted: mpsc::Sender<Connection>,
 ) {
-    let Ok(accepting) = incoming.accept_with(config) else { return };
+    let Ok(accepting) = incoming.accept_with(routes.config()) else { return };
     match timeout(Duration::from_millis(UNAUTHENTICATED_HANDSHAKE_MS), accepting).await {
         Ok(Ok(conn)) => {
-            // When nobody accepts any more, dropping the connection closes it.
-            drop(accepted.send(Connection::quic(conn, Some(permit))).await);
+            if let Some(connection) = routes.hand_over(Connection::quic(conn, Some(permit))) {
+                // When nobody accepts any more, dropping the connection closes it.
+                drop(accepted.send(connection).await);
+            }
         }
         Ok(Err(e)) => tracing::debug!("a handshake failed: {e:#}"),
         Err(_) => tracing::debug!("a handshake took over {UNAUTHENTICATED_HANDSHAKE_MS} ms"),

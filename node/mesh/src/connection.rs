@@ -14,6 +14,7 @@ use iroh::{
 };
 
 use crate::{
+    company::Company,
     limits::{CONNECTION_UNI_STREAMS, CONNECTION_WINDOW_BYTES, REASON_BYTES, REASON_CHARS},
     memory,
     source::SourcePermit,
@@ -114,11 +115,14 @@ struct Quic {
     said: Mutex<Option<(u32, String)>>,
     /// Counts the connection as unauthenticated until it is admitted.
     permit: Mutex<Option<SourcePermit>>,
+    /// Streams that somebody waits for.
+    company: Arc<Company>,
 }
 
 impl Connection {
     pub(crate) fn quic(conn: iroh::endpoint::Connection, permit: Option<SourcePermit>) -> Self {
-        Self(Inner::Quic(Arc::new(Quic { conn, said: Mutex::new(None), permit: Mutex::new(permit) })))
+        let (said, permit) = (Mutex::new(None), Mutex::new(permit));
+        Self(Inner::Quic(Arc::new(Quic { conn, said, permit, company: Company::new() })))
     }
 
     /// Two ends of a connection within this process: the first is held by `a` and has `b` as its remote.
@@ -155,7 +159,7 @@ impl Connection {
         match &self.0 {
             Inner::Quic(q) => {
                 let (send, recv) = q.conn.open_bi().await.map_err(|e| q.closed(&e))?;
-                Ok((SendStream(SendInner::Quic(send)), RecvStream::new(RecvInner::Quic(recv))))
+                Ok((q.writer(send), RecvStream::new(RecvInner::Quic(recv))))
             }
             Inner::Memory(m) => m.open().await.map(wrap),
         }
@@ -169,7 +173,7 @@ impl Connection {
         match &self.0 {
             Inner::Quic(q) => {
                 let (send, recv) = q.conn.accept_bi().await.map_err(|e| q.closed(&e))?;
-                Ok((SendStream(SendInner::Quic(send)), RecvStream::new(RecvInner::Quic(recv))))
+                Ok((q.writer(send), RecvStream::new(RecvInner::Quic(recv))))
             }
             Inner::Memory(m) => m.accept().await.map(wrap),
         }
@@ -181,10 +185,8 @@ impl Connection {
     /// [`Closed`] when the connection has ended.
     pub async fn open_uni(&self) -> Result<SendStream, Closed> {
         match &self.0 {
-            Inner::Quic(q) => {
-                Ok(SendStream(SendInner::Quic(q.conn.open_uni().await.map_err(|e| q.closed(&e))?)))
-            }
-            Inner::Memory(m) => Ok(SendStream(SendInner::Memory(m.open_uni().await?))),
+            Inner::Quic(q) => Ok(q.writer(q.conn.open_uni().await.map_err(|e| q.closed(&e))?)),
+            Inner::Memory(m) => Ok(SendStream(SendInner::Memory(m.open_uni().await?), None)),
         }
     }
 
@@ -210,6 +212,13 @@ impl Connection {
             q.conn.set_receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES));
             q.conn.set_max_concurrent_bi_streams(VarInt::from_u32(CONNECTION_STREAMS));
             q.conn.set_max_concurrent_uni_streams(VarInt::from_u32(CONNECTION_UNI_STREAMS));
+        }
+    }
+
+    /// Counts an accepted connection as unauthenticated no more, while its limits stay: gossip needs no room.
+    pub(crate) fn settle(&self) {
+        if let Inner::Quic(q) = &self.0 {
+            drop(q.permit.lock().unwrap_or_else(PoisonError::into_inner).take());
         }
     }
 
@@ -277,6 +286,16 @@ impl Connection {
         }
     }
 
+    /// Whether somebody waits for answers on this connection: it has a stream that did not stand aside, or had one within
+    /// this time. Never in memory, where nothing is short.
+    #[must_use]
+    pub fn is_shared(&self, within: Duration) -> bool {
+        match &self.0 {
+            Inner::Quic(q) => q.company.is_there(within),
+            Inner::Memory(_) => false,
+        }
+    }
+
     /// A number that is the same for clones of one connection, and for nothing else alive in this process.
     #[must_use]
     pub fn serial(&self) -> usize {
@@ -288,6 +307,10 @@ impl Connection {
 }
 
 impl Quic {
+    fn writer(&self, send: iroh::endpoint::SendStream) -> SendStream {
+        SendStream(SendInner::Quic(send), Some(self.company.enter()))
+    }
+
     fn closed(&self, e: &ConnectionError) -> Closed {
         if matches!(e, ConnectionError::LocallyClosed)
             && let Some((code, reason)) = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -313,5 +336,5 @@ impl Quic {
 }
 
 fn wrap((send, recv): (memory::Writer, memory::Reader)) -> (SendStream, RecvStream) {
-    (SendStream(SendInner::Memory(send)), RecvStream::new(RecvInner::Memory(recv)))
+    (SendStream(SendInner::Memory(send), None), RecvStream::new(RecvInner::Memory(recv)))
 }

@@ -7,7 +7,10 @@ use futures_util::{StreamExt, stream, stream::BoxStream};
 use iroh::{
     Endpoint, EndpointAddr, EndpointId, TransportAddr,
     address_lookup::{AddressLookup, EndpointInfo, Error as LookupError, Item},
-    endpoint::{ConnectError, ConnectWithOptsError, ConnectingError, ConnectionError, TransportErrorCode},
+    endpoint::{
+        ConnectError, ConnectOptions, ConnectWithOptsError, ConnectingError, ConnectionError,
+        TransportErrorCode,
+    },
 };
 use tokio::time::timeout;
 
@@ -17,6 +20,7 @@ use crate::{
     discovery::Discovery,
     limits::{LOOKUP_MS, REASON_CHARS},
     peer::{AddressError, PeerAddress, parse_relay},
+    transport::{self, Room},
 };
 
 /// Why a peer was not reached, and what was tried.
@@ -119,6 +123,7 @@ impl Dialer<'_> {
         peer: &PeerAddress,
         alpn: &[u8],
         limit: Duration,
+        room: Room,
     ) -> Result<Connection, DialError> {
         let address = match self.address(peer) {
             Ok(address) => address,
@@ -129,7 +134,12 @@ impl Dialer<'_> {
                 if address.id == self.endpoint.id() { DialFailure::Myself } else { DialFailure::NoAddress };
             return Err(self.error(peer, how));
         }
-        match timeout(limit, Box::pin(self.endpoint.connect(address, alpn))).await {
+        let options = ConnectOptions::new().with_transport_config(transport::config(room));
+        let connect = async {
+            let connecting = self.endpoint.connect_with_opts(address, alpn, options).await?;
+            Ok::<_, ConnectError>(connecting.await?)
+        };
+        match timeout(limit, Box::pin(connect)).await {
             Ok(Ok(conn)) => Ok(Connection::quic(conn, None)),
             Ok(Err(e)) => Err(self.error(peer, failure(&e, alpn, limit))),
             Err(_) => Err(self.error(peer, DialFailure::Timeout(limit))),

@@ -3,30 +3,31 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use clankers_protocol::{NodeId, limits::CONNECTION_STREAMS};
+use clankers_protocol::NodeId;
 use iroh::{
     Endpoint, RelayMap, RelayMode, SecretKey, Watcher as _,
     dns::{DnsResolver, FallbackMode},
-    endpoint::{BindError, BindOpts, Builder, PortmapperConfig, QuicTransportConfig, VarInt, presets},
+    endpoint::{BindError, BindOpts, Builder, PortmapperConfig, presets},
 };
 use tokio::{sync::Mutex as AsyncMutex, time::timeout};
 
 use crate::{
     accept::Acceptor,
+    changes::{AddressChanges, RelayWatch},
     config::{Bind, Mdns, MeshConfig, Relay},
     connection::Connection,
-    dial::{DialError, DialFailure, Dialer, Found},
+    dial::{DialError, Found},
     discovery::{Discovery, OwnRecord},
-    limits::{
-        CLOSE_MS, CONNECTION_UNI_STREAMS, CONNECTION_WINDOW_BYTES, OWN_ADDRESSES_MS, PORT_ATTEMPTS,
-        UNAUTHENTICATED_STREAMS, UNAUTHENTICATED_UNI_STREAMS, UNAUTHENTICATED_WINDOW_BYTES,
-    },
+    gossip::GossipError,
+    limits::{CLOSE_MS, OWN_ADDRESSES_MS, PORT_ATTEMPTS},
     mdns::{MdnsError, MdnsService},
     peer::{AddressError, PeerAddress, parse_relay},
+    reach::Reach,
+    routes::{Route, Routes},
+    transport::{self, Room},
 };
 
 /// Why a mesh does not start.
@@ -60,11 +61,11 @@ pub enum MeshError {
 /// A node's place in the mesh. Close it on every way out: peers then know at once instead of after 30 s.
 #[derive(Debug)]
 pub struct Mesh {
-    endpoint: Endpoint,
-    relay: Relay,
+    reach: Reach,
+    /// None when this mesh only dials.
+    routes: Option<Routes>,
     acceptor: AsyncMutex<Acceptor>,
-    discovery: Option<Discovery>,
-    mdns: Mutex<Option<MdnsService>>,
+    watch: RelayWatch,
 }
 
 impl Mesh {
@@ -82,21 +83,17 @@ impl Mesh {
         if !config.alpns.is_empty() {
             own_addresses(&endpoint).await;
         }
-        let acceptor = Acceptor::start(&endpoint, &config.alpns);
-        let mesh = Self {
-            endpoint,
-            relay: config.relay,
-            acceptor: AsyncMutex::new(acceptor),
-            discovery,
-            mdns: Mutex::new(None),
-        };
+        let routes = (!config.alpns.is_empty()).then(|| Routes::new(&endpoint, &config.alpns));
+        let acceptor = AsyncMutex::new(Acceptor::start(&endpoint, routes.clone()));
+        let watch = RelayWatch::start(&endpoint, &config.relay);
+        let mesh = Self { reach: Reach::new(endpoint, config.relay, discovery), routes, acceptor, watch };
         if let Some(mdns) = &config.mdns {
-            let own =
-                OwnRecord { id: mesh.id(), ports: mesh.endpoint.bound_sockets(), label: mdns.label.clone() };
+            let ports = mesh.reach.endpoint.bound_sockets();
+            let own = OwnRecord { id: mesh.id(), ports, label: mdns.label.clone() };
             // Who accepts nobody has nothing to announce.
             let mdns = Mdns { advertise: mdns.advertise && !config.alpns.is_empty(), ..mdns.clone() };
-            match MdnsService::start(&mdns, &own, mesh.discovery.clone()) {
-                Ok(service) => *mesh.mdns() = Some(service),
+            match MdnsService::start(&mdns, &own, mesh.reach.discovery.clone()) {
+                Ok(service) => *mesh.reach.mdns() = Some(service),
                 Err(e) => {
                     mesh.close().await;
                     return Err(e.into());
@@ -109,21 +106,22 @@ impl Mesh {
     /// This node's id.
     #[must_use]
     pub fn id(&self) -> NodeId {
-        NodeId(*self.endpoint.id().as_bytes())
+        self.reach.id()
     }
 
     /// Addresses at which others can dial this node, as far as is known now: those of its interfaces, and those
     /// that relays have seen. Without any network it is the loopback addresses.
     #[must_use]
     pub fn addrs(&self) -> Vec<SocketAddr> {
-        let known = PeerAddress::from_iroh(&self.endpoint.addr()).addrs;
+        let known = PeerAddress::from_iroh(&self.reach.endpoint.addr()).addrs;
         if known.is_empty() { self.local_addrs() } else { known }
     }
 
     /// Addresses at which programs on this machine can dial this node, whatever the network does.
     #[must_use]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.endpoint
+        self.reach
+            .endpoint
             .bound_sockets()
             .into_iter()
             .map(|addr| SocketAddr::new(near(addr.ip()), addr.port()))
@@ -133,7 +131,7 @@ impl Mesh {
     /// The URL of the relay where this node listens, once it does.
     #[must_use]
     pub fn relay_url(&self) -> Option<String> {
-        self.endpoint.addr().relay_urls().next().map(ToString::to_string)
+        self.reach.endpoint.addr().relay_urls().next().map(ToString::to_string)
     }
 
     /// How this node can be reached, as it would stand in a ticket.
@@ -152,7 +150,7 @@ impl Mesh {
     /// Peers found on the local network; none when mDNS is off or does not browse.
     #[must_use]
     pub fn discovery(&self) -> Option<&Discovery> {
-        self.discovery.as_ref()
+        self.reach.discovery.as_ref()
     }
 
     /// The next peer that dialed and proved its id; `None` when the mesh is closed or only dials. Handshakes run
@@ -175,21 +173,35 @@ impl Mesh {
         alpn: &[u8],
         limit: Duration,
     ) -> Result<Connection, DialError> {
-        let dialer =
-            Dialer { endpoint: &self.endpoint, relay: &self.relay, discovery: self.discovery.as_ref() };
-        let dialed = dialer.dial(peer, alpn, limit).await;
-        if let Err(e) = &dialed
-            && matches!(e.how, DialFailure::Timeout(_) | DialFailure::OtherNode)
-            && e.tried.mdns.as_ref().is_some_and(|addrs| !addrs.is_empty())
-            && let Some(service) = self.mdns().as_ref()
-        {
-            service.verify(peer.id);
-        }
-        dialed
+        self.reach.dial(peer, alpn, limit, Room::Admitted).await
     }
 
-    fn mdns(&self) -> MutexGuard<'_, Option<MdnsService>> {
-        self.mdns.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Connections open now, of every protocol and in both directions (count).
+    #[must_use]
+    pub fn open_connections(&self) -> u64 {
+        let metrics = &self.reach.endpoint.metrics().socket;
+        metrics.num_conns_opened.get().saturating_sub(metrics.num_conns_closed.get())
+    }
+
+    /// News of this node's own addresses and relay, from now on.
+    #[must_use]
+    pub fn changes(&self) -> AddressChanges {
+        AddressChanges::of(&self.reach.endpoint)
+    }
+
+    /// Looks at the network anew: sockets, addresses, the way to the relay. The mesh notices most changes by
+    /// itself; call this when it cannot know, such as after the machine slept.
+    pub async fn network_changed(&self) {
+        self.reach.endpoint.network_change().await;
+    }
+
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// Accepts a team's protocol until the route is dropped.
+    pub(crate) fn route(&self, alpn: &[u8]) -> Result<Route, GossipError> {
+        self.routes.as_ref().ok_or(GossipError::DialsOnly)?.team(alpn)
     }
 
     /// Says goodbye on mDNS and to every connection, and waits until they know it, for at most
@@ -197,13 +209,17 @@ impl Mesh {
     /// port is free again a moment after that (iroh closes sockets on another thread).
     pub async fn close(&self) {
         let all = async {
-            let service = self.mdns().take();
+            if let Some(routes) = &self.routes {
+                routes.close();
+            }
+            self.watch.stop();
+            let service = self.reach.mdns().take();
             let mdns = async {
                 if let Some(service) = service {
                     service.stop().await;
                 }
             };
-            tokio::join!(mdns, self.endpoint.close());
+            tokio::join!(mdns, self.reach.endpoint.close());
             self.acceptor.lock().await.ended().await;
         };
         if timeout(Duration::from_millis(CLOSE_MS), all).await.is_err() {
@@ -242,7 +258,7 @@ async fn bind_exactly(
     let mut builder = builder_for(&config.relay, bind.is_loopback())?
         .secret_key(SecretKey::from_bytes(&config.secret))
         .alpns(config.alpns.clone())
-        .transport_config(transport(true))
+        .transport_config(transport::config(Room::Admitted))
         .clear_ip_transports();
     for (addr, required) in &wanted {
         let opts = BindOpts::default().set_is_required(*required).set_is_default_route(true);
@@ -254,21 +270,6 @@ async fn bind_exactly(
         builder = builder.address_lookup(Found::new(discovery.clone()));
     }
     builder.bind().await.map_err(|e| bind_error(&e, &wanted))
-}
-
-/// Windows and stream counts; iroh's defaults otherwise: CUBIC, 30 s idle, 5 s heartbeat, and a stream window
-/// of 1.25 MB, which must not grow (4 MiB breaks whole connections on loopback).
-pub(crate) fn transport(admitted: bool) -> QuicTransportConfig {
-    let (window, bi, uni) = if admitted {
-        (CONNECTION_WINDOW_BYTES, CONNECTION_STREAMS, CONNECTION_UNI_STREAMS)
-    } else {
-        (UNAUTHENTICATED_WINDOW_BYTES, UNAUTHENTICATED_STREAMS, UNAUTHENTICATED_UNI_STREAMS)
-    };
-    QuicTransportConfig::builder()
-        .receive_window(VarInt::from_u32(window))
-        .max_concurrent_bidi_streams(VarInt::from_u32(bi))
-        .max_concurrent_uni_streams(VarInt::from_u32(uni))
-        .build()
 }
 
 /// What each relay mode switches on. Port mapping (UPnP, PCP, NAT-PMP) asks the router for a way in from the

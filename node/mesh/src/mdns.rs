@@ -1,5 +1,7 @@
 //! mDNS: announces this node and listens for others (RFC 6762, RFC 6763), by the mdns-sd daemon thread.
 
+mod daemon;
+
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
@@ -9,7 +11,7 @@ use clankers_protocol::NodeId;
 use mdns_sd::{IfKind, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use crate::{
@@ -18,8 +20,10 @@ use crate::{
         Discovery, OwnRecord,
         record::{self, SERVICE},
     },
-    limits::{BROWSE_AGAIN_MAX_MS, BROWSE_AGAIN_MS, GOODBYE_MS, SWEEP_MS, VERIFY_MS},
+    limits::{BROWSE_AGAIN_MAX_MS, BROWSE_AGAIN_MS, MDNS_CACHE_RECORDS, MDNS_GUARD_MS, SWEEP_MS, VERIFY_MS},
 };
+
+use daemon::{Plan, Slot};
 
 /// Why discovery does not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,14 +38,13 @@ impl From<mdns_sd::Error> for MdnsError {
 
 /// The running service; stop it, so that others hear the goodbye.
 pub(crate) struct MdnsService {
-    daemon: ServiceDaemon,
-    announced: Option<String>,
-    browse: Option<JoinHandle<()>>,
+    slot: Slot,
+    watch: JoinHandle<()>,
 }
 
 impl std::fmt::Debug for MdnsService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MdnsService").field("announced", &self.announced).finish_non_exhaustive()
+        f.debug_struct("MdnsService").finish_non_exhaustive()
     }
 }
 
@@ -54,63 +57,44 @@ impl MdnsService {
         if config.port == 0 {
             return Err(MdnsError("port 0 is no port to meet at (the standard one is 5353)".to_owned()));
         }
-        let daemon = ServiceDaemon::new_with_port(config.port)?;
-        let mut service = Self { daemon, announced: None, browse: None };
         // A mesh that only this machine can reach has nothing to tell the network.
-        let loopback = config.loopback || own.ports.iter().all(|a| a.ip().is_loopback());
-        if loopback {
-            service.daemon.disable_interface(IfKind::All)?;
-            service.daemon.enable_interface(IfKind::LoopbackV4)?;
-        }
-        if config.advertise {
-            let info = announcement(own, loopback)?;
-            let name = info.get_fullname().to_owned();
-            service.daemon.register(info)?;
-            service.announced = Some(name);
-        }
-        if let Some(discovery) = discovery.filter(|_| config.browse) {
-            service.browse = Some(tokio::spawn(browse(service.daemon.clone(), own.id, discovery)));
-        }
-        Ok(service)
+        let loopback =
+            config.loopback || (!own.ports.is_empty() && own.ports.iter().all(|a| a.ip().is_loopback()));
+        let announce = match config.advertise {
+            true => Some((announcement(own, loopback, false)?, announcement(own, loopback, true)?)),
+            false => None,
+        };
+        let slot = Slot::start(Plan { port: config.port, loopback, announce })?;
+        let discovery = discovery.filter(|_| config.browse);
+        let watch = tokio::spawn(watch(slot.clone(), own.id, discovery));
+        Ok(Self { slot, watch })
     }
 
     /// Asks whether a node is still there, since it did not answer a dial: without an answer its record goes,
     /// long before its time (RFC 6762 section 10.4).
     pub(crate) fn verify(&self, id: NodeId) {
         let name = format!("{}.{SERVICE}", record::instance(id));
-        if let Err(e) = self.daemon.verify(name, Duration::from_millis(VERIFY_MS)) {
+        if let Err(e) = self.slot.daemon().verify(name, Duration::from_millis(VERIFY_MS)) {
             tracing::debug!("cannot verify an mDNS record: {e}");
         }
     }
 
     /// Says goodbye and ends the daemon thread.
-    pub(crate) async fn stop(mut self) {
-        let limit = Duration::from_millis(GOODBYE_MS);
-        if let Some(task) = self.browse.take() {
-            task.abort();
-        }
-        if let Some(name) = self.announced.take()
-            && let Ok(done) = self.daemon.unregister(&name)
-        {
-            drop(timeout(limit, done.recv_async()).await);
-        }
-        if let Ok(done) = self.daemon.shutdown() {
-            drop(timeout(limit, done.recv_async()).await);
-        }
+    pub(crate) async fn stop(self) {
+        self.watch.abort();
+        self.slot.leave().await;
     }
 }
 
 impl Drop for MdnsService {
     fn drop(&mut self) {
-        if let Some(task) = self.browse.take() {
-            task.abort();
-        }
+        self.watch.abort();
         // After a stop the daemon is gone already, and says so.
-        drop(self.daemon.shutdown());
+        drop(self.slot.daemon().shutdown());
     }
 }
 
-fn announcement(own: &OwnRecord, loopback: bool) -> Result<ServiceInfo, MdnsError> {
+fn announcement(own: &OwnRecord, loopback: bool, leaving: bool) -> Result<ServiceInfo, MdnsError> {
     let instance = record::instance(own.id);
     let host = format!("{instance}.local.");
     let exact: Vec<IpAddr> = if loopback {
@@ -120,7 +104,7 @@ fn announcement(own: &OwnRecord, loopback: bool) -> Result<ServiceInfo, MdnsErro
     };
     // SRV has room for one port; those of both sockets are in TXT.
     let port = own.port(true).or_else(|| own.port(false)).unwrap_or_default();
-    let txt = own.txt();
+    let txt = own.txt(leaving);
     let mut info = ServiceInfo::new(SERVICE, &instance, &host, exact.as_slice(), port, txt.as_slice())?;
     if exact.is_empty() {
         info = info.enable_addr_auto();
@@ -133,36 +117,79 @@ fn announcement(own: &OwnRecord, loopback: bool) -> Result<ServiceInfo, MdnsErro
     Ok(info)
 }
 
-/// Listens until aborted. mdns-sd closes a subscription that falls behind: it is opened again, and what was heard
-/// before is kept in doubt until then.
-async fn browse(daemon: ServiceDaemon, own: NodeId, discovery: Discovery) {
-    let mut sweep = interval(Duration::from_millis(SWEEP_MS));
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Why listening ended.
+enum End {
+    /// mdns-sd closed the subscription: it does that to one that falls behind.
+    Closed,
+    /// mdns-sd holds too many records, or has no time to count them.
+    Flooded,
+    /// The daemon was shut down.
+    Gone,
+}
+
+/// Listens until aborted. A lost subscription is opened again, a flooded daemon replaced; what was heard before is
+/// kept in doubt until it is heard anew.
+async fn watch(slot: Slot, own: NodeId, discovery: Option<Discovery>) {
     let mut pause = BROWSE_AGAIN_MS;
     loop {
-        match daemon.browse(SERVICE) {
-            Ok(events) => {
-                let opened = Instant::now();
-                loop {
-                    tokio::select! {
-                        event = events.recv_async() => match event {
-                            Ok(event) => take(own, &discovery, event),
-                            Err(_) => break,
-                        },
-                        _ = sweep.tick() => discovery.sweep(),
-                    }
+        let (daemon, opened) = (slot.daemon(), Instant::now());
+        match listen(&daemon, own, discovery.as_ref()).await {
+            End::Gone => return,
+            End::Flooded => {
+                tracing::warn!("a flood of mDNS records; beginning anew");
+                if let Err(e) = slot.renew().await {
+                    tracing::debug!("mDNS does not start again yet: {e}");
                 }
-                if opened.elapsed() > Duration::from_millis(BROWSE_AGAIN_MAX_MS) {
-                    pause = BROWSE_AGAIN_MS;
-                }
-                tracing::debug!("the mDNS subscription was closed; opening it again");
-                discovery.doubt();
             }
-            Err(mdns_sd::Error::DaemonShutdown) => return,
-            Err(e) => tracing::debug!("cannot browse: {e}"),
+            End::Closed => tracing::debug!("the mDNS subscription was closed; opening it again"),
+        }
+        if let Some(discovery) = &discovery {
+            discovery.doubt();
+        }
+        if opened.elapsed() > Duration::from_millis(BROWSE_AGAIN_MAX_MS) {
+            pause = BROWSE_AGAIN_MS;
         }
         sleep(Duration::from_millis(pause)).await;
         pause = pause.saturating_mul(2).min(BROWSE_AGAIN_MAX_MS);
+    }
+}
+
+async fn listen(daemon: &ServiceDaemon, own: NodeId, discovery: Option<&Discovery>) -> End {
+    let events = match discovery.map(|_| daemon.browse(SERVICE)) {
+        Some(Ok(events)) => Some(events),
+        Some(Err(mdns_sd::Error::DaemonShutdown)) => return End::Gone,
+        Some(Err(e)) => {
+            tracing::debug!("cannot browse: {e}");
+            return End::Closed;
+        }
+        None => None,
+    };
+    let mut sweep = interval(Duration::from_millis(SWEEP_MS));
+    let mut guard = interval(Duration::from_millis(MDNS_GUARD_MS));
+    for timer in [&mut sweep, &mut guard] {
+        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
+    loop {
+        tokio::select! {
+            event = next(events.as_ref()) => match (event, discovery) {
+                (Some(event), Some(discovery)) => take(own, discovery, event),
+                _ => return End::Closed,
+            },
+            _ = guard.tick() => match daemon::records(daemon).await {
+                Ok(count) if count <= MDNS_CACHE_RECORDS => {}
+                Err(mdns_sd::Error::DaemonShutdown) => return End::Gone,
+                _ => return End::Flooded,
+            },
+            _ = sweep.tick() => if let Some(discovery) = discovery { discovery.sweep() },
+        }
+    }
+}
+
+/// The next event; without a subscription there is none, ever.
+async fn next(events: Option<&mdns_sd::Receiver<ServiceEvent>>) -> Option<ServiceEvent> {
+    match events {
+        Some(events) => events.recv_async().await.ok(),
+        None => std::future::pending().await,
     }
 }
 

@@ -15,6 +15,7 @@ use iroh::endpoint::{ReadError, StoppedError, VarInt, WriteError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
+    company::Guest,
     connection::{Closed, code_of},
     memory,
 };
@@ -78,7 +79,7 @@ impl From<ReadError> for StreamError {
 
 /// The writing half of a stream.
 #[derive(Debug)]
-pub struct SendStream(pub(crate) SendInner);
+pub struct SendStream(pub(crate) SendInner, pub(crate) Option<Guest>);
 
 #[derive(Debug)]
 pub(crate) enum SendInner {
@@ -134,6 +135,14 @@ impl SendStream {
     pub fn set_priority(&self, priority: i32) {
         if let SendInner::Quic(s) = &self.0 {
             drop(s.set_priority(priority));
+        }
+    }
+
+    /// This stream carries bulk, or belongs to what does: nobody waits for it, see
+    /// [`Connection::is_shared`](crate::Connection::is_shared).
+    pub fn stand_aside(&self) {
+        if let Some(guest) = &self.1 {
+            guest.stand_aside();
         }
     }
 

@@ -6,7 +6,7 @@
 //! | `id` | the node id in z-base-32, 52 characters; also the instance label |
 //! | `v` | version of the software |
 //! | `p4`, `p6` | UDP ports of the IPv4 and IPv6 sockets |
-//! | `f` | flags as a hexadecimal number; none is defined yet |
+//! | `f` | flags as a hexadecimal number; 1: this node is leaving, to be forgotten at once |
 //! | `n` | label, optional: a claim |
 //!
 //! No session names, user names, paths or tokens.
@@ -25,6 +25,10 @@ use crate::{
 
 /// The service type.
 pub const SERVICE: &str = "_clankers._udp.local.";
+
+/// The flag of a node that is leaving. A goodbye alone is heard a second later: receivers keep what was taken back
+/// for that long (RFC 6762 section 10.1).
+const LEAVING: u32 = 1;
 
 /// What this node announces.
 #[derive(Debug, Clone)]
@@ -78,7 +82,7 @@ fn id_from_z32(label: &str) -> Option<NodeId> {
 
 impl OwnRecord {
     /// Keys and values to announce; within [`TXT_BYTES`].
-    pub(crate) fn txt(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn txt(&self, leaving: bool) -> Vec<(&'static str, String)> {
         let mut version = env!("CARGO_PKG_VERSION").to_owned();
         version.truncate(TXT_VERSION_BYTES);
         let mut txt = vec![("txtvers", "1".to_owned()), ("id", instance(self.id)), ("v", version)];
@@ -87,7 +91,7 @@ impl OwnRecord {
                 txt.push((key, port.to_string()));
             }
         }
-        txt.push(("f", "0".to_owned()));
+        txt.push(("f", format!("{:x}", if leaving { LEAVING } else { 0 })));
         if let Some(label) = &self.label {
             let label = text::line(label, TXT_LABEL_BYTES);
             let label = text::head(&label, TXT_LABEL_BYTES).trim().to_owned();
@@ -165,5 +169,6 @@ pub(crate) fn read(
     }
     let label = get("n").map(|n| text::line(n.trim(), TXT_LABEL_BYTES)).filter(|n| !n.is_empty());
     let version = text::line(get("v").unwrap_or("?"), TXT_VERSION_BYTES);
-    Ok(Heard { id, addrs, label, version })
+    let flags = get("f").and_then(|f| u32::from_str_radix(f, 16).ok()).unwrap_or(0);
+    Ok(Heard { id, addrs, label, version, leaving: flags & LEAVING != 0 })
 }

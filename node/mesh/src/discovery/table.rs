@@ -16,6 +16,8 @@ pub(crate) struct Heard {
     pub(crate) addrs: Vec<SocketAddr>,
     pub(crate) label: Option<String>,
     pub(crate) version: String,
+    /// It says goodbye.
+    pub(crate) leaving: bool,
 }
 
 /// A peer on the local network, as it describes itself. Only a dial proves that it holds the id.
@@ -73,7 +75,10 @@ impl Table {
 
     /// Takes in a record; says whether anything changed.
     pub(crate) fn heard(&mut self, now: Timestamp, heard: Heard) -> bool {
-        let Heard { id, addrs, label, version } = heard;
+        let Heard { id, addrs, label, version, leaving } = heard;
+        if leaving {
+            return self.gone(id);
+        }
         if id == self.own {
             return false;
         }

@@ -3,6 +3,8 @@
 use std::net::UdpSocket;
 
 use super::*;
+use tokio::time::timeout;
+
 use crate::limits::CLOSE_MS;
 
 fn own(seed: u8) -> OwnRecord {
@@ -27,7 +29,7 @@ async fn a_closed_subscription_is_noticed_and_opened_again() {
         return;
     }
     // The same end as that of a subscription that fell behind: the channel is gone.
-    a.daemon.stop_browse(SERVICE).unwrap();
+    a.slot.daemon().stop_browse(SERVICE).unwrap();
     let (c, _) = service(port, 3);
     assert!(heard.wait_for(NodeId([3; 32]), limit).await.is_some(), "nothing is heard any more");
     assert!(heard.resolve(&NodeId([2; 32]).to_string()).is_ok(), "what was known stays known");

@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Says whether a packet sent to a group on loopback comes back: not every machine allows it.
-fn multicast_works() -> bool {
+pub(crate) fn multicast_works() -> bool {
     let group = Ipv4Addr::new(224, 0, 0, 251);
     let works = || -> std::io::Result<bool> {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
@@ -36,11 +36,11 @@ fn multicast_works() -> bool {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port()
 }
 
-async fn mesh(seed: u8, port: u16, label: Option<&str>) -> Mesh {
+pub(crate) async fn mesh(seed: u8, port: u16, label: Option<&str>) -> Mesh {
     let label = label.map(str::to_owned);
     let mdns = Some(Mdns { port, loopback: true, label, ..Mdns::default() });
     Mesh::start(MeshConfig { mdns, ..config(seed) }).await.unwrap()

@@ -14,9 +14,13 @@
 mod dialing;
 mod discovering;
 mod framing;
+mod gossip_faults;
+mod gossiping;
 mod hostile;
 mod packet;
 mod parity;
+mod soak;
+mod storm;
 mod timing;
 
 use std::{future::Future, time::Duration};

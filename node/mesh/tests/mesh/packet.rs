@@ -7,7 +7,7 @@ use clankers_protocol::NodeId;
 /// The service type, as labels.
 const SERVICE: [&str; 3] = ["_clankers", "_udp", "local"];
 
-fn name(labels: &[&str], out: &mut Vec<u8>) {
+pub(crate) fn name(labels: &[&str], out: &mut Vec<u8>) {
     for label in labels {
         out.push(u8::try_from(label.len()).unwrap());
         out.extend_from_slice(label.as_bytes());
@@ -23,6 +23,24 @@ fn record(labels: &[&str], kind: u16, ttl: u32, data: &[u8], out: &mut Vec<u8>) 
     out.extend_from_slice(&ttl.to_be_bytes());
     out.extend_from_slice(&u16::try_from(data.len()).unwrap().to_be_bytes());
     out.extend_from_slice(data);
+}
+
+/// One record of a packet.
+pub(crate) struct Record<'a> {
+    pub(crate) name: &'a [&'a str],
+    pub(crate) kind: u16,
+    pub(crate) ttl: u32,
+    pub(crate) data: &'a [u8],
+}
+
+/// An unsolicited response with these records.
+pub(crate) fn packet(records: &[Record<'_>]) -> Vec<u8> {
+    let count = u8::try_from(records.len()).unwrap();
+    let mut out = vec![0, 0, 0x84, 0, 0, 0, 0, count, 0, 0, 0, 0];
+    for r in records {
+        record(r.name, r.kind, r.ttl, r.data, &mut out);
+    }
+    out
 }
 
 /// An unsolicited response that announces a node with this id at an IPv4 address and port.

@@ -24,6 +24,7 @@ fn heard(n: u32) -> Heard {
         addrs: vec![SocketAddr::from(([10, 0, 0, 1], 4000))],
         label: None,
         version: "0.1.0".to_owned(),
+        leaving: false,
     }
 }
 
@@ -43,7 +44,7 @@ fn what_is_announced_is_what_is_read() {
     for label in [None, Some("build-box".to_owned()), Some(long), Some("\n".to_owned())] {
         let ports = vec!["0.0.0.0:4000".parse().unwrap(), "[::]:65535".parse().unwrap()];
         let own = OwnRecord { id: id(1), ports, label: label.clone() };
-        let txt = own.txt();
+        let txt = own.txt(false);
         let bytes: usize = txt.iter().map(|(k, v)| k.len() + v.len() + 2).sum();
         assert!(bytes <= TXT_BYTES, "{bytes}");
         let txt: Vec<_> = txt.iter().map(|(k, v)| (*k, v.as_str())).collect();
@@ -182,4 +183,21 @@ proptest! {
             prop_assert!(table.entries.len() <= DISCOVERED_PEERS);
         }
     }
+}
+
+#[test]
+fn who_leaves_is_forgotten_at_once_and_may_come_back() {
+    let own = OwnRecord { id: id(1), ports: vec!["10.0.0.1:4000".parse().unwrap()], label: None };
+    let read = |leaving| {
+        let txt = own.txt(leaving);
+        let txt: Vec<_> = txt.iter().map(|(k, v)| (*k, v.as_str())).collect();
+        read_txt(&fullname(id(1)), &txt, &["10.0.0.1"]).unwrap()
+    };
+    let (mut table, now) = (Table::new(OWN), Timestamp(1));
+    assert!(table.heard(now, read(false)));
+    assert!(table.heard(now, read(true)), "it is news");
+    assert!(table.get(id(1)).is_none());
+    assert!(!table.heard(now, read(true)), "once");
+    assert!(table.heard(now, read(false)));
+    assert!(table.get(id(1)).is_some());
 }
