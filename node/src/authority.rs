@@ -8,7 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod charge;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -20,8 +20,9 @@ use std::{
 use clankers_auth::{
     Args, Command, Counters, Denial, Grant, Held, Revocations, Standing, Unreadable, Usage, VerifiedTokens,
     admit,
+    team::{self, Member, NotMember},
 };
-use clankers_protocol::{CidDigest, NodeId, Timestamp};
+use clankers_protocol::{CidDigest, NodeId, SessionId, TeamId, Timestamp};
 use clankers_store::{Authority as Records, Home, Store, audit::AuditSettings};
 use tokio::sync::watch;
 
@@ -43,8 +44,15 @@ pub(crate) struct Authority {
     /// Grows when something was revoked or the epoch moved.
     changed: watch::Sender<u64>,
     /// What runs under which chains.
-    running: Mutex<BTreeMap<u64, Vec<CidDigest>>>,
+    running: Mutex<BTreeMap<u64, Runs>>,
     pub(crate) audit: Audit,
+}
+
+/// What runs under a chain.
+struct Runs {
+    chain: Vec<CidDigest>,
+    /// Which prompt it is, or whose end it waits for.
+    prompt: Option<(SessionId, u64)>,
 }
 
 /// Something that runs under a chain, for as long as this lives.
@@ -144,6 +152,11 @@ impl Authority {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// Whoever waits for that.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
     /// The time before which every token was withdrawn.
     pub(crate) fn epoch(&self) -> Timestamp {
         self.store.get().map_or(self.set_epoch, |store| store.epoch().max(self.set_epoch))
@@ -182,6 +195,19 @@ impl Authority {
         Ok(held)
     }
 
+    /// Judges a membership that somebody shows. What was lost may have been a revocation: then nobody is a member.
+    pub(crate) fn judge_member(
+        &self,
+        team: TeamId,
+        member: NodeId,
+        chain: &[u8],
+    ) -> Result<Member, NotMember> {
+        if let Some(why) = self.trouble() {
+            return Err(Denial::from(Unreadable(why)).into());
+        }
+        self.standing(|standing| team::judge(standing, team, member, chain, &mut self.verified()))
+    }
+
     /// Judges a request.
     pub(crate) fn authorize(&self, held: &Held, command: Command, args: &Args) -> Result<Grant, Denial> {
         self.whole(held)?;
@@ -201,10 +227,10 @@ impl Authority {
     }
 
     /// Waits until what runs under this chain must end, and says why: it expired, or a link was revoked. For the
-    /// owner's own run that is never. Cancel-safe.
-    pub(crate) async fn ended(&self, held: &Held) -> Denial {
+    /// owner's own run that is never. `prompt`: those who run it and who wait for it are counted once. Cancel-safe.
+    pub(crate) async fn ended(&self, held: &Held, prompt: Option<(SessionId, u64)>) -> Denial {
         let mut changed = self.changed.subscribe();
-        let _running = self.note_running(held);
+        let _running = self.note_running(held, prompt);
         loop {
             changed.mark_unchanged();
             if let Err(denial) = self.check_running(held) {
@@ -217,26 +243,33 @@ impl Authority {
         }
     }
 
-    fn note_running(&self, held: &Held) -> Running<'_> {
+    fn note_running(&self, held: &Held, prompt: Option<(SessionId, u64)>) -> Running<'_> {
         let mut running = self.lock_running();
         let number = running.last_key_value().map_or(0, |(last, _)| last.wrapping_add(1));
-        running.insert(number, held.cids().to_vec());
+        running.insert(number, Runs { chain: held.cids().to_vec(), prompt });
         Running { authority: self, number }
     }
 
     /// How much runs under one of these links now: prompts, and streams of viewers (count).
     pub(crate) fn running_under(&self, links: &[CidDigest]) -> u64 {
-        self.lock_running().values().filter(|chain| chain.iter().any(|cid| links.contains(cid))).count()
-            as u64
+        self.count(|chain| chain.iter().any(|cid| links.contains(cid)))
     }
 
     /// How much runs under any grant now (count).
     pub(crate) fn running(&self) -> u64 {
         // The owner's own chain is one run link.
-        self.lock_running().values().filter(|chain| chain.len() > 1).count() as u64
+        self.count(|chain| chain.len() > 1)
     }
 
-    fn lock_running(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<CidDigest>>> {
+    /// A prompt once, whoever waits for it; streams of viewers each.
+    fn count(&self, means: impl Fn(&[CidDigest]) -> bool) -> u64 {
+        let running = self.lock_running();
+        let meant = running.values().filter(|runs| means(&runs.chain));
+        let prompts: BTreeSet<_> = meant.clone().filter_map(|runs| runs.prompt).collect();
+        (prompts.len() + meant.filter(|runs| runs.prompt.is_none()).count()) as u64
+    }
+
+    fn lock_running(&self) -> MutexGuard<'_, BTreeMap<u64, Runs>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -245,6 +245,7 @@ enum Greeted {
 
 /// Bounded by the admission's deadline, which closes the connection.
 async fn read_hello(send: SendStream, recv: RecvStream) -> Greeted {
+    send.stand_aside();
     match FrameReader::new(recv).next().await {
         Ok(Some(frame)) if frame.kind == Kind::HELLO => match Hello::decode(&frame.body) {
             Ok(hello) => Greeted::Hello(Box::new(hello), FrameWriter::new(send)),

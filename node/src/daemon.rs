@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::{
     clock,
     hall::{Hall, HallConfig, HallError},
+    limits::{LINK_SWEEP, PARTS_SWEEP},
     settings::{Settings, SettingsError},
     workspace,
 };
@@ -103,6 +104,7 @@ impl Daemon {
         hall.catch_up().await;
         let mesh = Arc::new(start_mesh(mesh_config, bind.instead).await?);
         hall.connect(Arc::clone(&mesh));
+        hall.start_teams().await;
         let daemon = Self { hall, mesh, home, relay, _lock: lock };
         if let Err(error) = daemon.announce() {
             daemon.mesh.close().await;
@@ -167,8 +169,17 @@ impl Daemon {
     /// Serves until `interrupted` or somebody who may asks it to stop; then drains, writes and closes.
     pub async fn run(self, interrupted: impl Future<Output = &'static str>) {
         tokio::pin!(interrupted);
+        let mut sweep = tokio::time::interval(LINK_SWEEP);
+        let mut parts = tokio::time::interval(PARTS_SWEEP);
+        let hall = Arc::clone(&self.hall);
+        tokio::task::spawn_blocking(move || crate::transfers::detached::take_up(&hall));
         let drain = loop {
             tokio::select! {
+                _ = sweep.tick() => self.hall.links.sweep(),
+                _ = parts.tick() => {
+                    let hall = Arc::clone(&self.hall);
+                    tokio::task::spawn_blocking(move || crate::service::transfer::keeping::sweep(&hall));
+                }
                 connection = self.mesh.accept() => match connection {
                     Some(connection) => self.hall.serve(connection),
                     None => break Duration::ZERO,

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering};
 use clankers_auth::{Args, Command, Denial, Grant, Held, revoke::Judged};
 use clankers_mesh::Connection;
 use clankers_protocol::{
-    CidDigest, NodeId,
+    CidDigest, NodeId, TeamId,
     hello::ChainVerdict,
-    limits::CONNECTION_CHAINS,
+    limits::{CONNECTION_CHAINS, TEAMS},
     refusal::{Refusal, RefusalCode},
     request::revocation::RevokedLink,
 };
@@ -18,6 +18,7 @@ use crate::{
     crowd::Place,
     denials::Counted,
     hall::Hall,
+    teams::Team,
 };
 
 /// What a connection has shown.
@@ -30,6 +31,8 @@ struct Shown {
     place: Option<Place>,
     /// The principal has as many connections as it may.
     crowded: bool,
+    /// Teams of which the peer has shown to be a member, on this connection.
+    teams: Vec<TeamId>,
 }
 
 /// One connection at the door.
@@ -102,9 +105,30 @@ impl Caller {
         }
     }
 
-    /// Whether one valid chain was shown.
+    /// Whether one valid chain was shown, or a membership that this node shares.
     pub(crate) fn is_known(&self) -> bool {
-        !self.lock_shown().held.is_empty()
+        let shown = self.lock_shown();
+        !shown.held.is_empty() || !shown.teams.is_empty()
+    }
+
+    /// The peer has shown to be a member of a team that this node belongs to.
+    pub(crate) fn belongs_to(&self, team: TeamId) {
+        let mut shown = self.lock_shown();
+        if shown.place.is_none() && !shown.held.iter().any(Held::is_owner) {
+            shown.place = self.hall.crowd.enter(self.remote);
+            shown.crowded = shown.place.is_none();
+        }
+        if !shown.teams.contains(&team) && shown.teams.len() < TEAMS {
+            shown.teams.push(team);
+        }
+    }
+
+    /// The team, if the peer has shown to be a member of it, and still is one.
+    pub(crate) fn in_team(&self, team: TeamId) -> Option<Arc<Team>> {
+        if !self.lock_shown().teams.contains(&team) {
+            return None;
+        }
+        self.hall.teams.get(team).filter(|team| team.roll.is_member(self.remote))
     }
 
     /// Whether the principal that was shown has too many connections.
@@ -230,7 +254,17 @@ impl Caller {
 
     /// Waits until the authority of a chain ends, and refuses what still runs under it.
     pub(crate) async fn ended(&self, held: &Held, command: Command) -> Box<Refusal> {
-        let denial = self.authority().ended(held).await;
+        self.ended_of(held, command, None).await
+    }
+
+    /// The same for one who waits for a prompt: its session, and seq of its event.
+    pub(crate) async fn ended_of(
+        &self,
+        held: &Held,
+        command: Command,
+        prompt: Option<(clankers_protocol::SessionId, u64)>,
+    ) -> Box<Refusal> {
+        let denial = self.authority().ended(held, prompt).await;
         self.note(Some(held), command, &Args::default(), Some(&denial));
         self.refuse_denied(&denial, command, &Args::default())
     }
@@ -291,6 +325,9 @@ impl Caller {
             (RefusalCode::NotYetValid, _) => {
                 refusal.hint("compare the clocks of the two machines: they differ by more than a minute")
             }
+            (RefusalCode::Expired, Some(flags)) if !matches!(denial, Denial::OwnerOnly) => refusal
+                .hint("when it should hold still, compare the clocks of the two machines")
+                .hint(&owner_runs(&flags)),
             (RefusalCode::RateLimited, _) => refusal.hint("wait a minute"),
             (RefusalCode::NodeTrouble, _) => refusal.hint("its owner finds the reason in the node's log"),
             (_, Some(flags)) if !matches!(denial, Denial::OwnerOnly) => refusal.hint(&owner_runs(&flags)),
@@ -321,12 +358,15 @@ fn grant_flags(command: Command, args: &Args) -> Option<String> {
         Command::PromptSend | Command::PromptCancel => "--reviewer".to_owned(),
         Command::ToolUse => format!("--tools {}", args.tool.as_ref()?),
         Command::ShellExec => "--tools bash".to_owned(),
+        Command::FileDrop => "--drop".to_owned(),
+        Command::FileOffer => "--offer".to_owned(),
         Command::AdminGrant | Command::AdminRevoke | Command::AdminConfig | Command::AdminStop => {
             "--root".to_owned()
         }
         _ => "--operator".to_owned(),
     };
-    let path = args.path.as_ref().filter(|path| *path != "." && plain(path));
+    // What is exported lies in no workspace: a path of a grant would be another one.
+    let path = args.path.as_ref().filter(|path| *path != "." && plain(path) && command != Command::FileRead);
     Some(match path {
         Some(path) => format!("{flags} --path {path}"),
         None => flags,

@@ -26,8 +26,11 @@ use crate::{
     limits::{
         CONNECTIONS, CONNECTIONS_PER_PEER, LOOPBACK_RESERVE, PROMPTS_PER_PEER, STORE_WAIT, VIEWERS_PER_PEER,
     },
+    links::Links,
     sessions::Sessions,
     settings::Settings,
+    teams::Teams,
+    transfers::Transfers,
 };
 
 /// Name and version of this software, as peers see it.
@@ -75,6 +78,12 @@ pub struct Hall {
     pub(crate) viewers: Crowd,
     /// The way to the network; none when the hall serves one command in process.
     pub(crate) mesh: OnceLock<Arc<Mesh>>,
+    /// Kept connections to other nodes.
+    pub(crate) links: Links,
+    /// Teams that run.
+    pub(crate) teams: Teams,
+    /// Files that are sent and received.
+    pub(crate) transfers: Arc<Transfers>,
     /// Cancelled when somebody who may asked the node to stop, with the time that turns are given.
     pub(crate) stop: CancellationToken,
     pub(crate) drain: Mutex<Duration>,
@@ -107,6 +116,7 @@ impl Hall {
         let id = clankers_auth::mint::id_of(&config.seed);
         let epoch = config.settings.authority.epoch();
         let authority = Authority::new(id, epoch, config.home.clone(), config.settings.audit.settings());
+        let transfers = Transfers::new(config.home.root());
         let context = Arc::new(Context {
             authority: Arc::new(authority),
             home: config.home,
@@ -132,6 +142,9 @@ impl Hall {
             busy: Crowd::new(PROMPTS_PER_PEER),
             viewers: Crowd::new(VIEWERS_PER_PEER),
             mesh: OnceLock::new(),
+            links: Links::default(),
+            teams: Teams::default(),
+            transfers,
             stop: CancellationToken::new(),
             drain: Mutex::new(crate::limits::DRAIN),
             store: Mutex::new(None),
@@ -210,6 +223,10 @@ impl Hall {
         // Listeners get the last events before the goodbye.
         self.requests.close();
         let _stalled = tokio::time::timeout(crate::limits::GOODBYE, self.requests.wait()).await;
+        self.transfers.tasks.close();
+        let _late = tokio::time::timeout(crate::limits::GOODBYE, self.transfers.tasks.wait()).await;
+        self.teams.leave_all().await;
+        self.links.close_all();
         let code = u32::from(clankers_protocol::refusal::CloseCode::Stopping.number());
         for connection in self.lock_live().values() {
             connection.close(code, "the node is stopping");

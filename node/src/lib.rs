@@ -15,6 +15,7 @@ mod denials;
 mod door;
 pub mod hall;
 pub mod limits;
+mod links;
 pub mod nearest;
 mod select;
 mod service;
@@ -23,6 +24,8 @@ mod sessions;
 pub mod settings;
 mod surroundings;
 mod system_prompt;
+mod teams;
+mod transfers;
 mod trouble;
 pub mod workspace;
 

@@ -98,3 +98,85 @@ pub const VIEWERS_PER_PEER: usize = 64;
 pub const OWNER_SEATS: usize = 8;
 /// How long it is left at that when the audit log cannot be opened, before it is tried again (time).
 pub const AUDIT_RETRY: Duration = Duration::from_secs(30);
+/// Links to other nodes that are kept at a time (count).
+pub const LINKS: usize = 256;
+/// A link that nobody used for so long is closed (time).
+pub const LINK_IDLE: Duration = Duration::from_secs(300);
+/// How often idle links are looked for (time).
+pub const LINK_SWEEP: Duration = Duration::from_secs(30);
+/// Words that wait for a team's task (count); beyond that who tells it something is not heard.
+pub const TEAM_COMMANDS: usize = 64;
+/// How long a team's task may take to say what it knows (time).
+pub const TEAM_VIEW: Duration = Duration::from_secs(2);
+/// How long the goodbye to a team may take (time).
+pub const TEAM_GOODBYE: Duration = Duration::from_secs(1);
+/// Pieces of work of one team under way at a time: dials, comparisons, fetches (count).
+pub const TEAM_JOBS: usize = 16;
+/// Pieces of work of one team that wait (count); the oldest makes room.
+pub const TEAM_JOBS_WAITING: usize = 256;
+/// What may follow from one thing that happened in a team (count of steps).
+pub const TEAM_STEPS: usize = 100_000;
+/// How often a node looks at what it says of itself to a team, and remembers what members say (time).
+pub const TEAM_LOOK: Duration = Duration::from_secs(2);
+/// How often everybody's membership is judged anew when nothing was revoked: it may have ended (time).
+pub const TEAM_RECHECK: Duration = Duration::from_secs(300);
+/// How long a team waits between two such judgements, however much is revoked (time).
+pub const TEAM_RECHECK_PAUSE: Duration = Duration::from_millis(200);
+/// Pages of presence that are asked of one member in a row (count): a whole team.
+pub const TEAM_PAGES: u32 = 32;
+/// How long a member may take to be met (time).
+pub const TEAM_MEET: Duration = Duration::from_secs(8);
+/// How long a member may take to show its membership (time).
+pub const TEAM_ANSWER: Duration = Duration::from_secs(5);
+/// Rounds of comparing revocations with one member (count).
+pub const TEAM_EXCHANGES: usize = 8;
+/// Peers that were asked lately what they give to members (count).
+pub const CLAIMS_TRIED: usize = 1_024;
+/// Questions about presence that one member may ask in a row (count).
+pub const MEMBER_ASKS: u32 = 64;
+/// After that it may ask one each (milliseconds).
+pub const MEMBER_ASK_EACH_MS: u64 = 250;
+/// How long a peer is not asked again what it gives to members, unless it says that this has changed (time).
+pub const CLAIM_PAUSE: Duration = Duration::from_secs(10);
+/// How long a peer that had nothing to give, or was not reached, is not asked again (time).
+pub const CLAIM_RETRY: Duration = Duration::from_secs(1);
+/// How long a command waits for a token by another node's template (time).
+pub const CLAIM_WAIT: Duration = Duration::from_secs(3);
+/// How long joining a team waits until a member is reached (time).
+pub const JOIN_WAIT: Duration = Duration::from_secs(3);
+/// Members that are asked for their sessions at a time, for a view of the mesh (count).
+pub const MESH_ASKS: usize = 16;
+/// Transfers of files that one peer may have running or waiting at a time, with all that it delegated to (count).
+pub const TRANSFERS_PER_PEER: usize = 16;
+/// Offers that wait for the owner (count).
+pub const OFFERS: usize = 256;
+/// The same of one peer (count).
+pub const OFFERS_PER_PEER: usize = 16;
+/// An offer as it is kept (bytes).
+pub const OFFER_FILE_BYTES: u64 = 1024 * 1024;
+/// Between two tries to send what a node sends by itself, at first (time); then each pause is twice the last.
+pub const RESEND_PAUSE: Duration = Duration::from_secs(1);
+/// The longest such pause (time).
+pub const RESEND_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// How long the peer may take to be reached by one try (time).
+pub const RESEND_DIAL: Duration = Duration::from_secs(15);
+/// Transfers that a node sends by itself at a time (count); others wait.
+pub const DETACHED_AT_A_TIME: usize = 4;
+/// How often parts of transfers that broke off are looked at, and the old ones removed (time).
+pub const PARTS_SWEEP: Duration = Duration::from_secs(3600);
+/// How long somebody who was removed may take to hear it (time).
+pub const TEAM_REMOVE_TOLD: Duration = Duration::from_secs(2);
+/// The longest that members are asked for their sessions (time).
+pub const MESH_ASK_MAX: Duration = Duration::from_secs(10);
+/// The longest that a probed peer is waited for (time).
+pub const PROBE_MAX: Duration = Duration::from_secs(25);
+/// Files and directories of all manifests that are received at a time (count): about 200 bytes each.
+pub const ENTRIES_AT_A_TIME: u64 = 3_000_000;
+/// The same for one peer (count): no peer can take what is there for all.
+pub const ENTRIES_PER_PEER: u64 = 1_000_000;
+/// Exports that are listed for peers at a time (count); others wait.
+pub const WALKS_AT_A_TIME: usize = 2;
+/// How much longer than its offer a conversation about it stands (milliseconds), so that its sender is told why it ends.
+pub const OFFER_GRACE_MS: u64 = 2_000;
+/// Between the goodbye to a team and the end of its gossip, so that those hear it who are only told that there is one (time).
+pub const TEAM_FAREWELL: Duration = Duration::from_millis(300);

@@ -8,7 +8,7 @@ use clankers_protocol::{
     CidDigest, NodeId, SessionId,
     limits::SELECTOR_BYTES,
     refusal::{Refusal, RefusalCode},
-    request::session::SessionInfo,
+    request::{peers::PeerRecord, session::SessionInfo},
     text,
 };
 use clankers_store::PeerError;
@@ -233,9 +233,7 @@ pub(crate) async fn peer(caller: &Caller, name: &str) -> Answer<NodeId> {
     if let Ok(ticket) = clankers_mesh::parse_ticket(name) {
         return Ok(ticket.id);
     }
-    let wanted = name.to_owned();
-    let resolved = caller.hall.with_store(move |store| store.peers().resolve(&wanted)).await;
-    match resolved.map_err(|error| trouble::store(caller, &error))? {
+    match known_peer(caller, name).await? {
         Ok(peer) => Ok(peer.id),
         Err(error @ PeerError::NotFound(_)) => {
             let discovery = caller.hall.mesh.get().and_then(|mesh| mesh.discovery());
@@ -244,4 +242,33 @@ pub(crate) async fn peer(caller: &Caller, name: &str) -> Answer<NodeId> {
         }
         Err(error) => Err(trouble::peer(caller, &error)),
     }
+}
+
+/// Whom a name means among those that this node knows: those in the book, and the members of its teams. The owner's own
+/// names come first; a label that somebody claims means them only while exactly one does, trusted peer or member.
+pub(crate) async fn known_peer(caller: &Caller, name: &str) -> Answer<Result<PeerRecord, PeerError>> {
+    let hall = &caller.hall;
+    let mut members = Vec::new();
+    for team in hall.teams.all() {
+        let view = team.ask(crate::teams::Command::View).await.unwrap_or_default();
+        members.extend(view.members.into_iter().map(|member| {
+            // One that was not heard since the start still has the label of before: nobody else gets it meanwhile.
+            let label = member.record.map(|record| record.label);
+            (team.id, member.id, label)
+        }));
+    }
+    let wanted = name.to_owned();
+    let resolved = hall
+        .with_store(move |store| {
+            let labelled = members.into_iter().map(|(team, id, label)| {
+                let label = label.unwrap_or_else(|| {
+                    let kept = store.teams().member(team, id).ok().flatten();
+                    kept.filter(|kept| kept.parting.is_none()).and_then(|kept| kept.label)
+                });
+                (id, label)
+            });
+            store.peers().resolve_among(&wanted, &labelled.collect::<Vec<_>>())
+        })
+        .await;
+    resolved.map_err(|error| trouble::store(caller, &error))
 }

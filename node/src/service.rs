@@ -5,12 +5,15 @@ mod admin;
 mod attach;
 mod history;
 mod inspect;
+mod mesh;
 mod node;
 mod peers;
 mod prompt;
 mod revocation;
 mod session;
+mod team;
 mod tokens;
+pub(crate) mod transfer;
 
 use clankers_mesh::{Connection, FrameReader, FrameWriter, FramedError};
 use clankers_protocol::{
@@ -28,10 +31,19 @@ use clankers_protocol::{
         inspect::{TokenInspect, TokenWhy},
         node::{Info, Ping},
         peers::{PeerEdit, PeerList, PeerResolve},
+        presence::{MeshView, PeerProbe, PresenceSync},
         prompt::{Prompt, PromptCancel},
         revocation::{RevocationOffer, RevocationSync, TokenForget, TokenOffer, TokenRenew, TokenRevoke},
         session::{SessionCreate, SessionKill, SessionList},
+        team::{
+            TeamClaim, TeamCreate, TeamGrant, TeamInvite, TeamJoin, TeamLeave, TeamList, TeamMembers,
+            TeamRemove, TeamShow,
+        },
         tokens::{TokenCreate, TokenDelegate, TokenImport, TokenList},
+        transfer::{
+            FileData, FileFetch, FileOffer,
+            keeping::{FileSend, InboxAnswer, InboxList, TransferEdit, TransferList},
+        },
     },
 };
 
@@ -133,8 +145,81 @@ pub(crate) async fn answer(
             Ok(asked) => history::run(caller, asked, writer).await,
             Err(refusal) => refuse(writer, &refusal).await,
         },
+        kind if team_kind(kind) => in_team(caller, connection, &frame, writer).await,
+        Kind::FILE_OFFER => match decode::<FileOffer>(caller, &frame) {
+            Ok(asked) => transfer::offer(caller, connection, asked, reader, writer).await,
+            Err(refusal) => refuse(writer, &refusal).await,
+        },
+        Kind::FILE_DATA => match decode::<FileData>(caller, &frame) {
+            Ok(asked) => transfer::data(caller, connection, asked, reader, writer).await,
+            Err(refusal) => refuse(writer, &refusal).await,
+        },
+        Kind::FILE_FETCH => match decode::<FileFetch>(caller, &frame) {
+            Ok(asked) => transfer::fetch(caller, connection, asked, reader, writer).await,
+            Err(refusal) => refuse(writer, &refusal).await,
+        },
+        Kind::FILE_SEND => {
+            reply(caller, &frame, writer, |ask: FileSend| transfer::keeping::send(caller, ask)).await;
+        }
+        Kind::INBOX_LIST => {
+            reply(caller, &frame, writer, |ask: InboxList| transfer::keeping::inbox(caller, ask)).await;
+        }
+        Kind::INBOX_ANSWER => {
+            reply(caller, &frame, writer, |ask: InboxAnswer| transfer::keeping::answer(caller, ask)).await;
+        }
+        Kind::TRANSFER_LIST => {
+            reply(caller, &frame, writer, |ask: TransferList| transfer::keeping::list(caller, ask)).await;
+        }
+        Kind::TRANSFER_EDIT => {
+            reply(caller, &frame, writer, |ask: TransferEdit| transfer::keeping::edit(caller, ask)).await;
+        }
         kind => {
             let words = format!("this node does not know requests of kind {kind}");
+            refuse(writer, &caller.refuse(RefusalCode::Unsupported, &words)).await;
+        }
+    }
+}
+
+/// Whether a request is about teams, or the mesh.
+fn team_kind(kind: Kind) -> bool {
+    (Kind::TEAM_CREATE..=Kind::PEER_PROBED).contains(&kind)
+}
+
+/// The requests of teams, and about the mesh.
+async fn in_team(caller: &Caller, connection: &Connection, frame: &Frame, writer: &mut FrameWriter) {
+    match frame.kind {
+        Kind::TEAM_CREATE => {
+            reply(caller, frame, writer, |ask: TeamCreate| team::create(caller, ask)).await;
+        }
+        Kind::TEAM_INVITE => {
+            reply(caller, frame, writer, |ask: TeamInvite| team::invite(caller, ask)).await;
+        }
+        Kind::TEAM_JOIN => reply(caller, frame, writer, |ask: TeamJoin| team::join(caller, ask)).await,
+        Kind::TEAM_LIST => reply(caller, frame, writer, |ask: TeamList| team::list(caller, ask)).await,
+        Kind::TEAM_MEMBERS => {
+            reply(caller, frame, writer, |ask: TeamMembers| team::members(caller, ask)).await;
+        }
+        Kind::TEAM_LEAVE => reply(caller, frame, writer, |ask: TeamLeave| team::leave(caller, ask)).await,
+        Kind::TEAM_REMOVE => {
+            reply(caller, frame, writer, |ask: TeamRemove| team::remove(caller, ask)).await;
+        }
+        Kind::TEAM_GRANT => {
+            reply(caller, frame, writer, |ask: TeamGrant| team::template::grant(caller, ask)).await;
+        }
+        Kind::TEAM_SHOW => {
+            let shown = |ask: TeamShow| team::members::show(caller, connection, ask);
+            reply(caller, frame, writer, shown).await;
+        }
+        Kind::TEAM_CLAIM => {
+            reply(caller, frame, writer, |ask: TeamClaim| team::template::claim(caller, ask)).await;
+        }
+        Kind::PRESENCE_SYNC => {
+            reply(caller, frame, writer, |ask: PresenceSync| team::members::sync(caller, ask)).await;
+        }
+        Kind::MESH_VIEW => reply(caller, frame, writer, |ask: MeshView| mesh::view(caller, ask)).await,
+        Kind::PEER_PROBE => reply(caller, frame, writer, |ask: PeerProbe| mesh::probe(caller, ask)).await,
+        kind => {
+            let words = format!("{kind} is no request");
             refuse(writer, &caller.refuse(RefusalCode::Unsupported, &words)).await;
         }
     }

@@ -4,13 +4,14 @@
 //! - [`turn`]: runs one prompt: the agent's machine in, models and tools out
 //! - [`bill`]: what each call of the model is charged
 //! - [`direct`]: runs a tool that the prompter named, without a model
-//! - [`runner`]: one tool call, judged by the prompter's chain, then run
+//! - [`runner`]: one tool call, judged by the prompter's chain ([`rights`]), then run
 //! - [`asking`]: a call that somebody has to allow first
 //! - [`feed`]: fan-out; [`subscription`]: one listener's place in it; [`viewer`]: the same for the whole session
 //! - [`open_items`]: the text so far of what is unfinished
 //! - [`roster`]: who is attached; [`approvals`]: what waits for an answer of theirs
 //! - [`steering`]: words for the prompt that runs
 //! - [`prompts`]: which event belongs to which prompt
+//! - [`unwritable`]: a session while its log cannot be written
 
 pub(crate) mod actor;
 pub(crate) mod approvals;
@@ -20,11 +21,13 @@ mod direct;
 pub(crate) mod feed;
 mod open_items;
 pub(crate) mod prompts;
+mod rights;
 pub(crate) mod roster;
 mod runner;
 mod steering;
 pub(crate) mod subscription;
 mod turn;
+mod unwritable;
 pub(crate) mod viewer;
 
 use std::{
@@ -51,7 +54,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    actor::Actor, approvals::Approvals, feed::Feed, prompts::Prompts, roster::Roster, runner::Author,
+    actor::Actor, approvals::Approvals, feed::Feed, prompts::Prompts, rights::Author, roster::Roster,
     subscription::Start,
 };
 use crate::{clock, context::Context, crowd::Place, limits::ACTOR_QUEUE};
@@ -183,8 +186,26 @@ impl Session {
         Ok(Self::run(context, log, Prompts::default(), Past::default()))
     }
 
-    /// Loads a session, closes what a crash left open, and starts its actor. Blocks on the disk.
+    /// Loads a session, closes what a crash left open, and starts its actor. When the disk takes nothing now, it is
+    /// there to be read. Blocks on the disk.
     pub(crate) fn load(context: &Arc<Context>, id: SessionId) -> Result<Arc<Self>, LogError> {
+        let (log, prompts, events) = match Self::open_log(context, id) {
+            Ok(opened) => opened,
+            Err(error) => return unwritable::open(context, id, error),
+        };
+        let rebuilt = rebuild(&events);
+        let me = context.authority.me();
+        let authors = events.iter().filter_map(author).filter(|who| *who != me);
+        let authors = authors.map(|who| (who, Author::Unknown(who))).collect();
+        let past = Past { transcript: rebuilt.messages, carried: rebuilt.carried, authors };
+        Ok(Self::run(context, log, prompts, past))
+    }
+
+    /// Opens a log and closes what a crash left open in it.
+    fn open_log(
+        context: &Arc<Context>,
+        id: SessionId,
+    ) -> Result<(SessionLog, Prompts, Vec<Event>), LogError> {
         let mut events = Vec::new();
         let mut prompts = Prompts::default();
         let mut log = SessionLog::open_with(&context.home, id, clock::now(), |durable: Durable| {
@@ -198,16 +219,18 @@ impl Session {
                 events.push(durable.event);
             }
         }
-        let rebuilt = rebuild(&events);
-        let me = context.authority.me();
-        let authors = events.iter().filter_map(author).filter(|who| *who != me);
-        let authors = authors.map(|who| (who, Author::Unknown(who))).collect();
-        let past = Past { transcript: rebuilt.messages, carried: rebuilt.carried, authors };
-        Ok(Self::run(context, log, prompts, past))
+        Ok((log, prompts, events))
     }
 
     fn run(context: &Arc<Context>, log: SessionLog, prompts: Prompts, past: Past) -> Arc<Self> {
-        let reader = log.reader();
+        let (session, inbox) = Self::over(log.reader(), prompts);
+        let actor = Actor::new(Arc::clone(context), Arc::clone(&session), log, past, inbox);
+        context.tasks.spawn(actor.run());
+        session
+    }
+
+    /// A session that is seen through this reader, and what it is told.
+    fn over(reader: LogReader, prompts: Prompts) -> (Arc<Self>, mpsc::Receiver<Command>) {
         let header = reader.header().clone();
         let (commands, inbox) = mpsc::channel(ACTOR_QUEUE);
         let session = Arc::new(Self {
@@ -223,9 +246,7 @@ impl Session {
             ended: CancellationToken::new(),
             unload: CancellationToken::new(),
         });
-        let actor = Actor::new(Arc::clone(context), Arc::clone(&session), log, past, inbox);
-        context.tasks.spawn(actor.run());
-        session
+        (session, inbox)
     }
 
     /// Asks the actor to run a prompt; answered when it is on the disk. `sent` is told when the actor has it.

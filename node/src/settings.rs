@@ -2,6 +2,8 @@
 //!
 //! `docs/settings.md` documents each key; a test holds the two together.
 
+mod files;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -10,6 +12,8 @@ use std::{
 use clankers_protocol::{NanoUsd, Timestamp, request::prompt::Ask};
 use clankers_store::audit::AuditSettings;
 use serde::Deserialize;
+
+pub use self::files::Files;
 
 /// All settings. What is not set has a default.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
@@ -33,6 +37,8 @@ pub struct Settings {
     pub authority: Authority,
     /// The audit log.
     pub audit: Audit,
+    /// Files that peers send and get.
+    pub files: Files,
 }
 
 /// `[audit]`
@@ -314,6 +320,7 @@ impl Settings {
         if self.workspace.as_ref().is_some_and(|w| !w.is_absolute()) {
             return Err("workspace: write an absolute path".into());
         }
+        self.files.check()?;
         let limits = &self.limits;
         for (name, value) in [
             ("limits.max_sessions", limits.max_sessions),

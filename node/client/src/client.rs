@@ -71,6 +71,7 @@ impl Client {
             chains,
             ext: Ext::default(),
         };
+        send.stand_aside();
         let mut writer = FrameWriter::new(send);
         if let Err(error) = writer.send(&hello).await {
             return Err(stream_error(&connection, error));

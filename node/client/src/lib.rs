@@ -10,6 +10,7 @@
 //! - [`authority`]: revocations exchanged, grants renewed, tokens handed over when nodes meet
 //! - [`attach`]: a session that is watched, over connections that come and go
 //! - [`history`]: its older events, page by page
+//! - [`transfer`]: files sent and got, resumed, verified, with a receipt
 //! - [`error`]: everything that can go wrong on the way
 
 pub mod attach;
@@ -20,6 +21,7 @@ pub mod history;
 pub mod limits;
 pub mod prompt;
 pub mod run;
+pub mod transfer;
 
 pub use attach::{AttachStream, Ended, Failure, Way, Wish};
 pub use client::{Client, Introduction};

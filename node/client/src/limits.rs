@@ -22,3 +22,54 @@ pub const ATTACH_FRAMES: usize = 64;
 pub const VIEWER_WORDS: usize = clankers_protocol::limits::INPUTS_WAITING + 2;
 /// A run's link is shown anew on a long connection (time): it lives for ten minutes.
 pub const RENEW_EVERY: Duration = Duration::from_secs(300);
+/// Records of transfers that are kept, the oldest that are over making room (count).
+pub const RECORDS: usize = 200;
+/// A record of a transfer (bytes).
+pub const RECORD_BYTES: u64 = 1024 * 1024;
+/// Bytes of a data stream that are read ahead, for the frames of small files.
+pub const LANE_AHEAD_BYTES: usize = 256 * 1024;
+/// The body of a block's frame (bytes): two numbers, a length and a hash.
+pub const BLOCK_HEAD_BYTES: usize = 64;
+/// Buffers of one block that a sender has at a time (count), those included that the network has not acknowledged; two
+/// more for each data stream where there are several.
+pub const SEND_BUFFERS: usize = 6;
+/// The same of a receiver: what arrives, and what is being written; one more for each data stream where there are
+/// several.
+pub const RECEIVE_BUFFERS: usize = 6;
+/// Frames on the control stream of a transfer that wait on either way (count).
+pub const CONTROL_FRAMES: usize = 16;
+/// How long the last frames of a transfer may take to leave (time).
+pub const LAST_FRAMES: Duration = Duration::from_secs(2);
+/// Data streams' place behind all others on a connection (stream priority; others have 0).
+pub const LANE_PRIORITY: i32 = -10;
+/// Pieces of files that are read and hashed at a time (count).
+pub const PIECES_AT_WORK: usize = 4;
+/// Small files that are read, hashed and sent in one go (count).
+pub const SMALL_FILES: usize = 512;
+/// Bytes of small files in one go.
+pub const SMALL_BYTES: u64 = 512 * 1024;
+/// Loads of blocks that wait for a data stream (count).
+pub const LOADS_WAITING: usize = 2;
+/// What the tasks of a transfer tell its machine and it has not heard yet (count).
+pub const EVENTS_WAITING: usize = 64;
+/// A connection is far when its round trip takes this long (time): then one data stream is not enough for it, since
+/// each carries 1.25 MB per round trip.
+pub const FAR: Duration = Duration::from_millis(5);
+/// How often a transfer says how far it is, and looks whether somebody cancelled it (time).
+pub const TELL_EVERY: Duration = Duration::from_millis(200);
+/// How often the record of a transfer that runs is written (time).
+pub const RECORD_EVERY: Duration = Duration::from_secs(2);
+/// A connection is shared when somebody waited for something on it within this time.
+pub const SHARED_FOR: Duration = Duration::from_millis(1_000);
+/// How much longer than at its shortest a round trip may take while a connection is shared (time): the queue on the way.
+pub const PACE_QUEUE: Duration = Duration::from_millis(10);
+/// How often the pace is looked at, at most (time); also not more often than once in a round trip.
+pub const PACE_LOOK: Duration = Duration::from_millis(20);
+/// Bytes of a block that leave at a time while a connection is shared.
+pub const PACE_PIECE_BYTES: usize = 32 * 1024;
+/// The pace of a transfer that begins on a shared connection (bytes per second).
+pub const PACE_FIRST: f64 = 4_000_000.0;
+/// The slowest pace (bytes per second): nobody waits for ever.
+pub const PACE_LEAST: f64 = 128_000.0;
+/// The fastest (bytes per second).
+pub const PACE_MOST: f64 = 10_000_000_000.0;

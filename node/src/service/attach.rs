@@ -321,6 +321,10 @@ fn heard(caller: &Caller, frame: &Frame) -> Answer<FromViewer> {
 
 /// Does what the viewer says, and answers it alone.
 async fn respond(caller: &Caller, room: &Room, word: FromViewer) -> Option<Word> {
+    if matches!(word, FromViewer::Unattended(_)) {
+        room.seat.answers_no_more();
+        return None;
+    }
     let Some(input_id) = word.input_id().cloned() else {
         return said(&Detached { ext: Ext::default() }).map(Word::Last);
     };
@@ -328,7 +332,7 @@ async fn respond(caller: &Caller, room: &Room, word: FromViewer) -> Option<Word>
         FromViewer::Input(input) => return typed(caller, room, input, None).await,
         FromViewer::Cancel(cancel) => room.cancel(caller, cancel).await.map(|done| said(&done)),
         FromViewer::Answer(answer) => room.answer(caller, answer).map(|done| said(&done)),
-        FromViewer::Detach(_) => return None,
+        FromViewer::Unattended(_) | FromViewer::Detach(_) => return None,
     };
     answer.unwrap_or_else(|refusal| refused(input_id, *refusal)).map(Word::Say)
 }

@@ -6,6 +6,7 @@ use clankers_auth::{Args, Command};
 use clankers_protocol::{
     Timestamp,
     message::Ext,
+    presence::Standing,
     refusal::RefusalCode,
     request::peers::{
         PeerChange, PeerEdit, PeerEdited, PeerList, PeerListReply, PeerRecord, PeerResolve, PeerResolved,
@@ -13,11 +14,39 @@ use clankers_protocol::{
 };
 use clankers_store::{PeerError, StoreError};
 
-use super::{Answer, page};
-use crate::{clock, door::Caller, limits::RESOLVE_WAIT, trouble};
+use super::{Answer, page, team::show::hear};
+use crate::{
+    clock,
+    door::Caller,
+    limits::{CLAIM_WAIT, RESOLVE_WAIT},
+    select,
+    teams::Command as Tell,
+    trouble,
+};
 
 pub(super) async fn list(caller: &Caller, request: PeerList) -> Answer<PeerListReply> {
     caller.authorize(request.leaf, Command::NodePeers, &Args::default())?;
+    let mut peers = everybody(caller).await?;
+    for team in caller.hall.teams.all() {
+        for member in team.ask(Tell::View).await.map(|view| view.members).unwrap_or_default() {
+            match peers.iter_mut().find(|peer| peer.id == member.id) {
+                Some(peer) => hear(peer, member),
+                None if member.heard.is_some() => {
+                    let mut peer = stranger(member.id);
+                    hear(&mut peer, member);
+                    peers.push(peer);
+                }
+                None => {}
+            }
+        }
+    }
+    peers.sort_by(|a, b| (a.label.is_none(), &a.label, a.id).cmp(&(b.label.is_none(), &b.label, b.id)));
+    let (peers, more) = page(peers, request.skip);
+    Ok(PeerListReply { peers, more, ext: Ext::default() })
+}
+
+/// Everybody in the book, and on the local network.
+pub(super) async fn everybody(caller: &Caller) -> Answer<Vec<PeerRecord>> {
     let listed = caller.hall.with_store(|store| store.peers().list()).await;
     let mut peers = store_answer(caller, listed)?.map_err(|error| trouble::peer(caller, &error))?;
     for found in discovered(caller) {
@@ -26,17 +55,12 @@ pub(super) async fn list(caller: &Caller, request: PeerList) -> Answer<PeerListR
             None => peers.push(found),
         }
     }
-    peers.sort_by(|a, b| (a.label.is_none(), &a.label, a.id).cmp(&(b.label.is_none(), &b.label, b.id)));
-    let (peers, more) = page(peers, request.skip);
-    Ok(PeerListReply { peers, more, ext: Ext::default() })
+    Ok(peers)
 }
 
 pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<PeerResolved> {
     caller.authorize_owner(request.leaf, Command::AdminConfig)?;
-    let name = request.peer.clone();
-    let resolved = caller.hall.with_store(move |store| store.peers().resolve(&name)).await;
-    let known = store_answer(caller, resolved)?;
-    let mut peer = match known {
+    let mut peer = match select::known_peer(caller, &request.peer).await? {
         Ok(peer) => peer,
         Err(error @ PeerError::NotFound(_)) => match seen(caller, &request.peer) {
             Some(found) => found,
@@ -47,6 +71,14 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
         },
         Err(error) => return Err(trouble::peer(caller, &error)),
     };
+    let mut there = false;
+    for team in caller.hall.teams.shared_with(peer.id) {
+        let members = team.ask(Tell::View).await.map(|view| view.members).unwrap_or_default();
+        if let Some(member) = members.into_iter().find(|member| member.id == peer.id) {
+            there |= matches!(member.standing, Standing::Live | Standing::Suspect);
+            hear(&mut peer, member);
+        }
+    }
     let wait = Duration::from_millis(request.wait_ms).min(RESOLVE_WAIT);
     if let Some(discovery) = caller.hall.mesh.get().and_then(|mesh| mesh.discovery()) {
         let known = peer.addrs.is_empty();
@@ -55,7 +87,17 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
             merge(&mut peer, record(found));
         }
     }
-    let subject = peer.id;
+    let mut chains = held(caller, peer.id).await?;
+    // A fellow member may give something to members: that is asked for before anything can be done there, and looked at
+    // again now and then.
+    if there && caller.hall.claim(peer.id, &chains, CLAIM_WAIT).await {
+        chains = held(caller, peer.id).await?;
+    }
+    Ok(PeerResolved { peer, chains, ext: Ext::default() })
+}
+
+/// The chains that this node holds at a peer.
+async fn held(caller: &Caller, subject: clankers_protocol::NodeId) -> Answer<Vec<Vec<u8>>> {
     let held = caller
         .hall
         .with_store(move |store| {
@@ -65,8 +107,7 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
             if good.is_empty() { held(Timestamp(0), 1) } else { Ok(good) }
         })
         .await;
-    let chains = store_answer(caller, held)?.map_err(|e| trouble::store(caller, &e))?;
-    Ok(PeerResolved { peer, chains, ext: Ext::default() })
+    store_answer(caller, held)?.map_err(|error| trouble::store(caller, &error))
 }
 
 pub(super) async fn edit(caller: &Caller, request: PeerEdit) -> Answer<PeerEdited> {
@@ -80,11 +121,19 @@ pub(super) async fn edit(caller: &Caller, request: PeerEdit) -> Answer<PeerEdite
         })?;
     }
     let now = clock::now();
+    // A label that a member claims is looked for where it is known.
+    let mut change = request.change;
+    if let PeerChange::Label { peer, .. } | PeerChange::Trust { peer, .. } | PeerChange::Remove(peer) =
+        &mut change
+        && let Ok(known) = select::known_peer(caller, peer).await?
+    {
+        *peer = known.id.to_string();
+    }
     let done = caller
         .hall
         .with_store(move |store| {
             let book = store.peers();
-            match request.change {
+            match change {
                 PeerChange::Add { id, addrs, relay, label } => {
                     book.add(id, &addrs, relay.as_deref(), label.as_deref(), now)
                 }
@@ -92,6 +141,7 @@ pub(super) async fn edit(caller: &Caller, request: PeerEdit) -> Answer<PeerEdite
                 PeerChange::Label { peer, label } => {
                     book.set_label(book.resolve(&peer)?.id, label.as_deref())
                 }
+                PeerChange::Trust { peer, trusted } => book.set_trusted(book.resolve(&peer)?.id, trusted),
             }
         })
         .await;
@@ -111,7 +161,7 @@ fn seen(caller: &Caller, name: &str) -> Option<PeerRecord> {
     discovery.resolve(name).ok().map(record)
 }
 
-fn stranger(id: clankers_protocol::NodeId) -> PeerRecord {
+pub(super) fn stranger(id: clankers_protocol::NodeId) -> PeerRecord {
     PeerRecord {
         id,
         label: None,

@@ -54,7 +54,8 @@ pub(super) async fn run(caller: &Caller, prompt: Prompt, reader: FrameReader, wr
     let guard = taken.guard.take();
     let (end, ending) = oneshot::channel();
     let over = async {
-        let refusal = caller.ended(&taken.held, Command::PromptSend).await;
+        let prompt = Some((taken.session.id, taken.submitted.prompt_seq));
+        let refusal = caller.ended_of(&taken.held, Command::PromptSend, prompt).await;
         // The prompt's own end, which the same token's end brings about, says more: it has a moment to come first.
         tokio::time::sleep(LAST_WORDS).await;
         let _gone = end.send(refusal);

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use clankers_auth::{
-    Command, Held, mint, revoke,
+    Command, Denial, Held, mint, revoke,
     words::{self, cid_text, parse_cid},
 };
 use clankers_protocol::{
-    CidDigest, NodeId, Timestamp,
+    CidDigest, NodeId, TeamId, Timestamp,
     limits::REVOCATIONS,
     message::Ext,
     refusal::RefusalCode,
@@ -26,7 +26,12 @@ use super::{
     Answer,
     tokens::{describe, for_this_node, invalid, nonce, note, read, record, with_store},
 };
-use crate::{clock, door::Caller, limits::SYNC_BYTES};
+use crate::{
+    clock,
+    door::Caller,
+    limits::SYNC_BYTES,
+    teams::revoked::{EXT_FIRST, from_anywhere},
+};
 
 pub(super) async fn revoke(caller: &Caller, request: TokenRevoke) -> Answer<TokenRevoked> {
     caller.authorize_owner(request.leaf, Command::AdminRevoke)?;
@@ -113,6 +118,9 @@ async fn revoke_all(
         });
     }
     caller.note_token("revoke", &links);
+    // What a team's template had given is not given again.
+    let cids: Vec<String> = links.iter().map(|link| link.cid.clone()).collect();
+    with_store(caller, move |store| store.teams().taken_back(&cids)).await?;
     links.truncate(REVOCATIONS);
     Ok(TokenRevoked { links, known: !fresh, ended, epoch: None, ext: Ext::default() })
 }
@@ -131,13 +139,24 @@ async fn put(caller: &Caller, judged: &revoke::Judged) -> Answer<Put> {
     if !matches!(put, Ok(Put::Known)) {
         caller.authority().changed();
     }
+    if matches!(put, Ok(Put::New)) {
+        caller.hall.teams.revoked(crate::teams::revoked::noted(judged));
+    }
     put
 }
 
 /// The epoch moves to now: every token of before is worth nothing.
 async fn everything(caller: &Caller) -> Answer<TokenRevoked> {
     let ended = caller.authority().running();
-    let epoch = with_store(caller, |store| store.move_epoch(clock::now())).await?;
+    let _nobody_is_given = caller.hall.teams.giving.lock().await;
+    let epoch = with_store(caller, |store| {
+        let templates = store.teams().give_nothing()?;
+        if templates > 0 {
+            tracing::info!(templates, "members of teams are given nothing any more, until 'team grant'");
+        }
+        store.move_epoch(clock::now())
+    })
+    .await?;
     caller.authority().changed();
     caller.note_token("revoke --all", &[]);
     Ok(TokenRevoked { links: Vec::new(), known: false, ended, epoch: Some(epoch), ext: Ext::default() })
@@ -148,14 +167,27 @@ pub(super) async fn offer(caller: &Caller, request: RevocationOffer) -> Answer<R
     let me = caller.hall.id;
     let mut taken = RevocationTaken { stored: 0, known: 0, refused: Vec::new(), ext: Ext::default() };
     for bytes in &request.revocations {
-        // What was withdrawn takes back nothing any more: about itself a node can tell.
+        let mut needless = false;
+        // What was withdrawn takes back nothing any more: about itself and its teams a node can tell.
+        let ours = |judged: &revoke::Judged| caller.hall.teams.get(TeamId(judged.subject.0)).is_some();
         let judged = revoke::judge(bytes, clock::now()).and_then(|judged| match judged.subject == me {
             true => caller.authority().standing(|standing| revoke::judge_with(standing, bytes)),
+            false if ours(&judged) => {
+                let judged = caller.authority().standing(|standing| revoke::judge_team(standing, bytes));
+                // An honest member may not know that it is needless.
+                needless = matches!(judged, Err(Denial::Revoked(_))) && caller.is_known();
+                judged
+            }
             false => Ok(judged),
         });
         let judged = match judged {
-            // About another node: only the owner's own command line brings what is to be passed on.
-            Ok(judged) if judged.subject != me && !caller.is_owner() => {
+            Err(_) if needless => {
+                taken.known += 1;
+                continue;
+            }
+            // About another node: only the owner's own command line brings what is to be passed on. What is about a team
+            // that this node belongs to concerns it.
+            Ok(judged) if judged.subject != me && !caller.is_owner() && !ours(&judged) => {
                 caller.count_denial();
                 taken.refused.push(RefusalCode::WrongNode.number());
                 continue;
@@ -172,6 +204,9 @@ pub(super) async fn offer(caller: &Caller, request: RevocationOffer) -> Answer<R
             Put::New => {
                 taken.stored += 1;
                 caller.note_revoked(&judged);
+                if judged.subject != me && !caller.is_known() {
+                    caller.count_denial();
+                }
             }
             Put::Known => {
                 taken.known += 1;
@@ -192,11 +227,12 @@ pub(super) async fn offer(caller: &Caller, request: RevocationOffer) -> Answer<R
 pub(super) async fn sync(caller: &Caller, request: RevocationSync) -> Answer<RevocationSynced> {
     // A connection may outlive what it was opened with.
     let stands = |held: &Held| caller.authority().check_running(held).is_ok();
-    if !caller.held(None).iter().any(stands) {
+    let member = caller.in_team(TeamId(request.subject.0)).is_some();
+    if !member && !caller.held(None).iter().any(stands) {
         return Err(Box::new(caller.refuse(RefusalCode::Unauthorized, "show a token first")));
     }
     let owner = caller.is_owner();
-    if request.subject != caller.hall.id && !caller.is_owner() {
+    if request.subject != caller.hall.id && !caller.is_owner() && !member {
         let words = "this node answers for itself only";
         return Err(Box::new(caller.refuse(RefusalCode::WrongNode, words)));
     }
@@ -214,9 +250,18 @@ pub(super) async fn sync(caller: &Caller, request: RevocationSync) -> Answer<Rev
         }
         let known: BTreeSet<CidDigest> = revocations.cids(request.subject, now)?.into_iter().collect();
         let have: BTreeSet<CidDigest> = request.have.iter().copied().collect();
-        let want = have.difference(&known).copied().collect();
+        let want = from_anywhere(have.difference(&known).copied().collect());
         // A witness tells who was granted what: it is for the owner's own eyes. Others learn of theirs when they show it.
-        let missing = if owner { bodies(store, known.difference(&have))? } else { Vec::new() };
+        // What is about a team is about all its members.
+        let missing = if owner || member {
+            let others = from_anywhere(known.difference(&have).copied().collect());
+            let first = request.ext.get(EXT_FIRST).and_then(|cid| cid.try_into().ok()).map(CidDigest);
+            let first = first.filter(|cid| known.contains(cid) && !have.contains(cid));
+            let others = others.iter().filter(|cid| Some(**cid) != first);
+            bodies(store, first.iter().chain(others))?
+        } else {
+            Vec::new()
+        };
         Ok(RevocationSynced { same: false, want, missing, ext: Ext::default() })
     })
     .await

@@ -1,6 +1,6 @@
 //! Tokens: issued here, passed on from here, and held from elsewhere.
 
-mod rights;
+pub(super) mod rights;
 
 use clankers_auth::{Command, mint, words};
 use clankers_protocol::{
@@ -9,7 +9,7 @@ use clankers_protocol::{
     refusal::{Refusal, RefusalCode},
     request::tokens::{
         TokenChoice, TokenCreate, TokenCreated, TokenDelegate, TokenEntry, TokenImport, TokenImported,
-        TokenList, TokenListReply, TokenRecord, TokenState,
+        TokenList, TokenListReply, TokenRecord, TokenState, file_rights,
     },
 };
 use clankers_store::{FoundToken, KeptToken, Store, StoreError};
@@ -29,7 +29,7 @@ pub(super) async fn create(caller: &Caller, request: TokenCreate) -> Answer<Toke
     caller.authorize_owner(request.leaf, Command::AdminGrant)?;
     let audience = select::peer(caller, &request.audience).await?;
     let mut warnings = Vec::new();
-    let mut spec = rights::spec(caller, &request.rights, &mut warnings).await?;
+    let mut spec = rights::spec(caller, &request.rights, file_rights(&request.ext), &mut warnings).await?;
     spec.renew = request.renew;
     let nonce = nonce(caller)?;
     let container = mint::grant(&caller.hall.seed, audience, &spec, clock::now(), request.expire_secs, nonce)
@@ -49,7 +49,8 @@ pub(super) async fn delegate(caller: &Caller, request: TokenDelegate) -> Answer<
         return Err(invalid(caller, words));
     }
     let mut warnings = Vec::new();
-    let narrowing = rights::narrowing(caller, &request.rights, &from.said, &mut warnings)?;
+    let narrowing =
+        rights::narrowing(caller, &request.rights, file_rights(&request.ext), &from.said, &mut warnings)?;
     let now = clock::now();
     let left = from.said.expires.since(now).div_ceil(1000);
     let lifetime = request.expire_secs.unwrap_or(left).max(1);

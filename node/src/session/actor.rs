@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Command, Job, Past, Session, SubmitError, Submitted, interrupted,
-    runner::Author,
+    rights::Author,
     stamp,
     steering::{Now, Unheard},
     subscription::Start,

@@ -90,7 +90,7 @@ impl Actor {
         let deadline = Instant::from_std(next.job.deadline);
         let mut cut = None;
         let (authority, held) = (std::sync::Arc::clone(&self.context.authority), next.job.held.clone());
-        let ended = authority.ended(&held);
+        let ended = authority.ended(&held, Some((self.session.id, next.seq)));
         tokio::pin!(ended);
         loop {
             tokio::select! {

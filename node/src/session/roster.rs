@@ -126,6 +126,17 @@ impl Session {
     }
 }
 
+impl Seat {
+    /// Nobody sits there any more who could answer an approval; it watches, and may come back as another.
+    pub(crate) fn answers_no_more(&self) {
+        let mut seats = self.session.roster.lock();
+        if let Some(seated) = seats.taken.get_mut(&self.who.attach_id) {
+            seated.approves = false;
+        }
+        self.session.roster.changed(&seats);
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = self.session.roster.lock();

@@ -6,10 +6,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use clankers_auth::{Args, Command, Denial, Held};
+use clankers_auth::{Args, Denial};
 use clankers_context::{Context as Surroundings, SKILL_TOOL};
 use clankers_protocol::{
-    NodeId, PromptId, SessionId,
+    NodeId,
     conversation::{ToolSpec, ToolStatus},
     event::ResolvedEvent,
 };
@@ -19,15 +19,13 @@ use clankers_tools::{
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{Session, actor::Waiting, asking::Asking};
-
-use crate::{
-    authority::{Authority, audit},
-    limits::EFFECT_QUEUE,
+use super::{
+    Session,
+    actor::Waiting,
+    asking::Asking,
+    rights::{Author, Gate, NotAllowed, Rights, UNAUTHORIZED, denied_words},
 };
-
-/// What the audit log calls a denial that is not the check's own.
-const UNAUTHORIZED: &str = "unauthorized";
+use crate::{authority::Authority, limits::EFFECT_QUEUE};
 
 /// The tools of a session in one prompter's hands.
 #[derive(Debug)]
@@ -39,34 +37,6 @@ pub(super) struct Runner {
     /// Where leave is asked for; a tool that the prompter named needs none.
     asking: Asking,
     surroundings: Arc<Surroundings>,
-}
-
-/// Whose words are in the live context, besides the prompter's: words launder rights, so all of them must be
-/// allowed what a tool does. The owner is allowed everything.
-#[derive(Debug, Clone)]
-pub(super) enum Author {
-    /// The chain under which they last spoke.
-    Known(Held),
-    /// They spoke before this node last loaded the session: what they may is not known.
-    Unknown(NodeId),
-}
-
-/// A prompter's chain in one session, and those of everybody whose words are in it.
-#[derive(Debug, Clone)]
-struct Rights {
-    authority: Arc<Authority>,
-    held: Held,
-    authors: Arc<[Author]>,
-    session: SessionId,
-    workspace: String,
-    prompt_id: PromptId,
-}
-
-/// Why something is not allowed, and on whose account.
-struct NotAllowed {
-    denial: Box<Denial>,
-    /// Another author's words stand in the way, not the prompter's rights.
-    author: Option<NodeId>,
 }
 
 /// How a call ended.
@@ -112,78 +82,6 @@ pub(super) struct Leave {
 pub(super) struct Output {
     pub(super) call_id: String,
     pub(super) chunk: OutputChunk,
-}
-
-impl Rights {
-    fn args(&self, tool: &str, path: Option<&str>, argv0: Option<&str>) -> Args {
-        Args {
-            session: Some(self.session.to_string()),
-            workspace: Some(self.workspace.clone()),
-            path: path.map(str::to_owned),
-            tool: Some(tool.to_owned()),
-            argv0: argv0.map(str::to_owned),
-            ..Args::default()
-        }
-    }
-
-    /// The same without the other authors, when somebody who may do it has allowed it all the same.
-    fn allowed(&self) -> Self {
-        Self { authors: Arc::new([]), ..self.clone() }
-    }
-
-    /// Judges a use of a tool, of `path` where it names one.
-    fn judge(&self, tool: &str, path: Option<&str>, argv0: Option<&str>) -> Result<(), NotAllowed> {
-        let (command, args) = (Command::for_tool(tool), self.args(tool, path, argv0));
-        let ask = |held: &Held| self.authority.authorize_running(held, command, &args);
-        ask(&self.held).map_err(|denial| NotAllowed { denial: Box::new(denial), author: None })?;
-        self.authors.iter().try_for_each(|author| match author {
-            Author::Known(held) => ask(held)
-                .map_err(|denial| NotAllowed { denial: Box::new(denial), author: Some(held.principal()) }),
-            Author::Unknown(who) => Err(NotAllowed { denial: Box::new(Denial::NoProof), author: Some(*who) }),
-        })
-    }
-
-    /// Writes down what was decided about a call, once it is decided.
-    fn note(&self, tool: &str, args: &Args, verdict: Result<(), (&str, &str)>) {
-        self.note_answered(tool, args, None, verdict);
-    }
-
-    /// The same, with who was asked for leave and answered.
-    fn note_answered(&self, tool: &str, args: &Args, by: Option<NodeId>, verdict: Result<(), (&str, &str)>) {
-        if verdict.is_ok() && self.held.is_owner() && by.is_none() {
-            return;
-        }
-        let mut about = audit::About {
-            session: Some(self.session),
-            prompt_id: Some(self.prompt_id.clone()),
-            ..audit::about(Some(&self.held), Command::for_tool(tool), args)
-        };
-        if let Some(by) = by {
-            about.args.insert("answered_by".to_owned(), by.to_string().into());
-        }
-        self.authority.audit.verdict(self.held.principal(), about, verdict);
-    }
-}
-
-/// The same question, asked about each path that is really opened.
-struct Gate {
-    rights: Rights,
-    tool: &'static str,
-    /// A path was denied and written down: a search may meet thousands.
-    noted: AtomicBool,
-}
-
-impl PathGate for Gate {
-    fn allow(&self, path: &str) -> bool {
-        let judged = self.rights.judge(self.tool, Some(path), None);
-        if let Err(NotAllowed { denial, .. }) = &judged
-            && !self.noted.swap(true, Ordering::Relaxed)
-        {
-            let args = self.rights.args(self.tool, Some(path), None);
-            self.rights.note(self.tool, &args, Err((denial.code().name(), &denial.to_string())));
-        }
-        judged.is_ok()
-    }
 }
 
 impl Runner {
@@ -421,24 +319,6 @@ impl Refused {
     fn ended(self, call_id: String) -> Ended {
         Ended { by_token: self.by_token, ..Ended::new(call_id, self.status, self.text) }
     }
-}
-
-fn denied_words(tool: &str, path: Option<&str>, denial: &Denial, author: Option<NodeId>) -> String {
-    let on = path.filter(|path| *path != ".").map(|path| format!(" on {path}")).unwrap_or_default();
-    if let Some(author) = author {
-        let who = author.short();
-        return format!(
-            "denied: {tool}{on}: words of {who} are in this session, and they may not do this; use another session"
-        );
-    }
-    let why = match denial {
-        Denial::ShellUnderPathScope => "a token for some paths never runs a shell",
-        _ => match denial.code() {
-            clankers_protocol::refusal::RefusalCode::Unauthorized => "the prompter's token does not allow it",
-            code => code.meaning(),
-        },
-    };
-    format!("denied: {tool}{on}: {why}")
 }
 
 fn denial_or_error(error: &ToolError) -> ToolStatus {

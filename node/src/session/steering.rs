@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::{
     Job, SubmitError, Submitted,
     actor::{Actor, Aside},
-    runner::Author,
+    rights::Author,
     subscription::Start,
 };
 

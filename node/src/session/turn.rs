@@ -40,7 +40,7 @@ impl Actor {
         let mut effects = Effects::new(runner);
         self.say_notes(&next, &mut effects);
         let (authority, held) = (Arc::clone(&self.context.authority), next.job.held.clone());
-        let ended = authority.ended(&held);
+        let ended = authority.ended(&held, Some((self.session.id, next.seq)));
         tokio::pin!(ended);
         let mut input = Input::Start { prompt: next.job.text.clone() };
         let halt = self.context.halt.clone();

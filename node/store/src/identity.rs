@@ -5,7 +5,12 @@
 //! both end with the same key, and nobody ever reads half of one. A file that is not exactly this is an error and is
 //! never replaced.
 
-use std::{fmt, io, io::Read, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{
+    fmt, io,
+    io::Read,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
@@ -109,15 +114,19 @@ pub fn load_or_create(home: &Home) -> Result<Secret32, IdentityError> {
 /// # Errors
 /// As [`load_or_create`].
 pub fn load(home: &Home) -> Result<Option<Secret32>, IdentityError> {
-    let path = home.identity();
-    let bad = |problem| Err(IdentityError::Bad { path: path.clone(), problem });
-    let file = match os::open_plain(&path) {
+    load_key(&home.identity())
+}
+
+/// Reads a key file; `None` when there is none.
+pub(crate) fn load_key(path: &Path) -> Result<Option<Secret32>, IdentityError> {
+    let bad = |problem| Err(IdentityError::Bad { path: path.to_owned(), problem });
+    let file = match os::open_plain(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if os::is_link_error(&error) => return bad(BadKey::Link),
-        Err(error) => return Err(DiskError::new("open the key file", &path, error).into()),
+        Err(error) => return Err(DiskError::new("open the key file", path, error).into()),
     };
-    let meta = file.metadata().map_err(DiskError::at("look at the key file", &path))?;
+    let meta = file.metadata().map_err(DiskError::at("look at the key file", path))?;
     let mode = meta.mode() & 0o7777;
     if !meta.is_file() {
         return bad(BadKey::NotAFile);
@@ -136,7 +145,7 @@ pub fn load(home: &Home) -> Result<Option<Secret32>, IdentityError> {
     let mut text = Zeroizing::new(Vec::with_capacity(limits::KEY_FILE_BYTES));
     file.take(limits::KEY_FILE_READ_BYTES)
         .read_to_end(&mut text)
-        .map_err(DiskError::at("read the key file", &path))?;
+        .map_err(DiskError::at("read the key file", path))?;
     parse(&text).map_or_else(|| bad(BadKey::Malformed), |secret| Ok(Some(secret)))
 }
 
@@ -151,14 +160,19 @@ fn parse(text: &[u8]) -> Option<Secret32> {
 }
 
 fn create(home: &Home) -> io::Result<Secret32> {
-    let bytes = Zeroizing::new(os::random::<32>()?);
-    let mut text = Zeroizing::new(HEXLOWER.encode(bytes.as_ref()).into_bytes());
-    text.push(b'\n');
+    let secret = Secret32(Zeroizing::new(os::random::<32>()?));
     // First, so that a key without this log is one whose records were lost.
     store::make_auth_log(home)?;
-    let staged = os::stage(home.root(), &text)?;
-    os::publish(staged, &home.identity())?;
-    Ok(Secret32(bytes))
+    publish_key(home.root(), &home.identity(), &secret)?;
+    Ok(secret)
+}
+
+/// Gives a key a file, unless the name is taken.
+pub(crate) fn publish_key(dir: &Path, path: &Path, secret: &Secret32) -> io::Result<()> {
+    let mut text = Zeroizing::new(HEXLOWER.encode(secret.0.as_ref()).into_bytes());
+    text.push(b'\n');
+    let staged = os::stage(dir, &text)?;
+    os::publish(staged, path).map(drop)
 }
 
 #[cfg(test)]

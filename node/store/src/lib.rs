@@ -7,6 +7,7 @@
 //! - [`NodeLock`]: one running node for each home; [`RunInfo`]: how the command line finds it
 //! - [`SessionLog`]: a session's events, synced before they are announced; [`LogReader`] beside it
 //! - [`Store`]: the database, with [`PeerBook`] and authority's memory: [`TokenStore`], [`Revocations`], [`Ledger`], [`Replay`]
+//! - [`TeamBook`]: teams, whom it remembers there, what members are given; [`TeamKeys`] of teams made here
 //! - [`audit`]: decisions, one line each
 //! - [`Sessions`]: all sessions of the home, and where a prompt was accepted
 //! - [`Credentials`]: keys for model providers
@@ -32,6 +33,7 @@ mod revocations;
 mod run;
 mod sessions;
 mod store;
+mod teams;
 mod tokens;
 
 pub use credentials::{Credentials, CredentialsError, Masked, SecretText};
@@ -50,4 +52,5 @@ pub use revocations::{Put, RevocationRow, Revocations};
 pub use run::{RunInfo, remember_port, remembered_port};
 pub use sessions::{Condition, Found, PromptPlace, SessionEntry, Sessions, SessionsError};
 pub use store::{Authority, Opened, Store, StoreError};
+pub use teams::{KeptMember, KeptTeam, Parting, TAKEN_BACK, TeamBook, TeamKeys, Template};
 pub use tokens::{Delivered, FoundToken, KeptToken, TokenNote, TokenStore};

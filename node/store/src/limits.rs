@@ -74,6 +74,13 @@ pub const ADDRESS_AGE_MS: u64 = 30 * 24 * 3_600_000;
 /// Being heard again changes `last_seen` only after this (milliseconds): a chatty network must not wear the disk.
 pub const LAST_SEEN_GRAIN_MS: u64 = 60_000;
 
+/// Teams that this node belongs to (count).
+pub const TEAMS: u64 = clankers_protocol::limits::TEAMS as u64;
+/// Members of one team that are remembered (count); beyond that who parted, then who was silent longest, makes room.
+pub const TEAM_MEMBERS_KEPT: usize = 10_000;
+/// Memberships of one member that are remembered (count): each renewal is one more.
+pub const MEMBER_CHAINS: usize = 8;
+
 /// Tokens that this node issued (count).
 pub const TOKENS_ISSUED: u64 = 10_000;
 /// Tokens that this node holds (count).

@@ -172,6 +172,26 @@ impl PeerBook<'_> {
         })
     }
 
+    /// Trusts a known peer, or does not any more: a label that it claims names it only while it is trusted. One that is
+    /// neither trusted nor labelled is a stranger again.
+    ///
+    /// # Errors
+    /// [`PeerError`]: unknown peer, the book is full.
+    pub fn set_trusted(&self, id: NodeId, trusted: bool) -> Result<PeerRecord, PeerError> {
+        self.change(Keep::Now, |transaction| {
+            let mut row = take(transaction, id)?.ok_or_else(|| PeerError::NotFound(id.to_string()))?;
+            if trusted && !row.is_kept() {
+                room_for_trusted(transaction)?;
+            }
+            row.trusted = trusted;
+            put(transaction, id, &row)?;
+            if !row.is_kept() {
+                evict(transaction)?;
+            }
+            Ok(row.record(id))
+        })
+    }
+
     /// A change that may fail for a reason of its own; any failure undoes all of it.
     fn change<T>(
         &self,

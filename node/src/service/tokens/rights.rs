@@ -11,16 +11,19 @@ use super::{Answer, invalid};
 use crate::{door::Caller, select};
 
 /// What a new grant allows. What the owner should know about it is added to `warnings`.
-pub(super) async fn spec(caller: &Caller, rights: &Rights, warnings: &mut Vec<String>) -> Answer<GrantSpec> {
-    let Some(base) = base(caller, rights)? else {
-        return Err(Box::new(
-            caller
-                .refuse(RefusalCode::Invalid, "the token would allow nothing")
-                .hint("say what for: --read-only, --reviewer, --operator, --root, or --tools read,grep"),
-        ));
+pub(in crate::service) async fn spec(
+    caller: &Caller,
+    rights: &Rights,
+    files: (bool, bool),
+    warnings: &mut Vec<String>,
+) -> Answer<GrantSpec> {
+    let Some(base) = base(caller, rights, files)? else {
+        return Err(Box::new(caller.refuse(RefusalCode::Invalid, "the token would allow nothing").hint(
+            "say what for: --read-only, --reviewer, --operator, --root, --tools read,grep, --drop or --offer",
+        )));
     };
     let mut spec = limits(caller, base, rights)?;
-    if !rights.paths.is_empty() {
+    if !rights.paths.is_empty() && spec.is_about_a_workspace() {
         let workspace = caller.hall.workspace.as_deref();
         spec.workspace = select::workspace_id(workspace).await;
         match (&spec.workspace, workspace) {
@@ -69,15 +72,16 @@ fn default_cost(caller: &Caller, warnings: &mut Vec<String>) -> Option<NanoUsd> 
 pub(super) fn narrowing(
     caller: &Caller,
     rights: &Rights,
+    files: (bool, bool),
     from: &Described,
     warnings: &mut Vec<String>,
 ) -> Answer<GrantSpec> {
-    let base = base(caller, rights)?;
+    let base = base(caller, rights, files)?;
     let mut spec = limits(caller, base.unwrap_or_default(), rights)?;
     if !rights.paths.is_empty() {
         // Another node's workspace: its id stands in the token, or is not known here.
         spec.workspace.clone_from(&from.workspace);
-        if spec.workspace.is_none() {
+        if spec.workspace.is_none() && (spec.names_nothing() || spec.is_about_a_workspace()) {
             let refusal = caller.refuse(
                 RefusalCode::Invalid,
                 "the token names no workspace, so its paths cannot be narrowed here",
@@ -99,7 +103,7 @@ pub(super) fn narrowing(
     Ok(spec)
 }
 
-fn base(caller: &Caller, rights: &Rights) -> Answer<Option<GrantSpec>> {
+fn base(caller: &Caller, rights: &Rights, (drop, offer): (bool, bool)) -> Answer<Option<GrantSpec>> {
     for tool in rights.tools.iter().flatten() {
         if !clankers_tools::is_tool(tool) {
             return Err(select::unknown_tool(caller, tool));
@@ -111,12 +115,14 @@ fn base(caller: &Caller, rights: &Rights) -> Answer<Option<GrantSpec>> {
         Preset::Operator => GrantSpec::operator(),
         Preset::Root => GrantSpec::root(),
     });
-    Ok(match (preset, rights.tools.clone().filter(|tools| !tools.is_empty())) {
+    let base = match (preset, rights.tools.clone().filter(|tools| !tools.is_empty())) {
         (Some(preset), None) => Some(preset),
         (Some(preset), Some(tools)) => Some(preset.with_tools(tools)),
         (None, Some(tools)) => Some(GrantSpec::tools(tools)),
+        (None, None) if drop || offer => Some(GrantSpec::default()),
         (None, None) => None,
-    })
+    };
+    Ok(base.map(|base| base.with_files(drop, offer)))
 }
 
 fn limits(caller: &Caller, base: GrantSpec, rights: &Rights) -> Answer<GrantSpec> {
@@ -162,6 +168,10 @@ async fn sessions(caller: &Caller, asked: &[String]) -> Answer<Sessions> {
     }
     if asked.iter().any(|name| name == "all") {
         return Ok(Sessions::All);
+    }
+    // Whoever asks for what the owner has said before asks for whole ids.
+    if !caller.is_owner() && asked.iter().all(|name| name.parse::<clankers_protocol::SessionId>().is_ok()) {
+        return Ok(Sessions::These(asked.to_vec()));
     }
     let Some(owner) = caller.held(None).into_iter().find(clankers_auth::Held::is_owner) else {
         return Err(invalid(caller, "only the owner names sessions"));

@@ -64,8 +64,8 @@ pub enum LogError {
         /// What happened to it.
         what: &'static str,
     },
-    /// An earlier failure could not be undone; the log must be opened again before it takes more events.
-    #[error("session log {} takes no more events after a failed write; reopen the session when the disk works", .0.display())]
+    /// An earlier failure could not be undone, and still cannot.
+    #[error("session log {} takes no events while what a failed write left in it cannot be cut off; check the disk", .0.display())]
     Broken(PathBuf),
     /// Too much for one event, one append, or one log.
     #[error("{what} has {size} bytes or entries, at most {limit} are kept; {hint}")]

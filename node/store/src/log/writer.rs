@@ -189,12 +189,13 @@ impl SessionLog {
     /// Appends events: gives them their seqs, writes them at once and syncs, then returns them.
     ///
     /// # Errors
-    /// [`LogError`]; then none of them is in the log. After [`LogError::Disk`] later appends work when the disk does;
-    /// after [`LogError::Broken`] and [`LogError::Disturbed`] the log must be opened again.
+    /// [`LogError`]; then none of them is in the log. After [`LogError::Disk`] and [`LogError::Broken`] later appends work
+    /// when the disk does; after [`LogError::Disturbed`] the log must be opened again.
     pub fn append(&mut self, events: &[Event], at: Timestamp) -> Result<Vec<Durable>, LogError> {
         if events.is_empty() {
             return Ok(Vec::new());
         }
+        self.undo()?;
         self.check()?;
         bounded("an append", events.len(), limits::BATCH_EVENTS, "append fewer events at once")?;
         let shared = self.reader.shared();
@@ -227,12 +228,19 @@ impl SessionLog {
         Ok(events.iter().zip(first..).map(|(event, seq)| Durable { seq, at, event: event.clone() }).collect())
     }
 
+    /// Cuts off what a failed write may have left, once the disk works again: nothing may be written behind it.
+    fn undo(&mut self) -> Result<(), LogError> {
+        let shared = self.reader.shared();
+        if self.broken && cut(&shared.file, self.end).is_err() {
+            return Err(LogError::Broken(shared.path.clone()));
+        }
+        self.broken = false;
+        Ok(())
+    }
+
     /// Whether the file still is what was left.
     fn check(&self) -> Result<(), LogError> {
         let shared = self.reader.shared();
-        if self.broken {
-            return Err(LogError::Broken(shared.path.clone()));
-        }
         let disturbed = |what| Err(LogError::Disturbed { path: shared.path.clone(), what });
         let meta = shared.file.metadata().map_err(DiskError::at("look at", &shared.path))?;
         if meta.nlink() == 0 {
@@ -332,8 +340,15 @@ mod tests {
         let event = Event::Message(MessageEvent { item, thinking, text, stop: StopReason::EndTurn });
         let first = log.append(std::slice::from_ref(&event), Timestamp(2));
         assert!(matches!(first, Err(LogError::Disk(_))), "{first:?}");
-        let second = log.append(&[event], Timestamp(2));
+        let second = log.append(std::slice::from_ref(&event), Timestamp(2));
         assert!(matches!(second, Err(LogError::Broken(_))), "{second:?}");
-        assert_eq!(std::fs::read(path).unwrap(), before);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        // The disk works again, and half a line stands there.
+        let file = os::open_writable(&path).unwrap();
+        let (survey, path) = reader::survey(file.try_clone(), path, log.session(), &mut |_| true).unwrap();
+        log.reader = LogReader::new(path.clone(), file, survey);
+        std::fs::write(&path, [&before[..], b"{\"half"].concat()).unwrap();
+        assert_eq!(log.append(&[event], Timestamp(3)).unwrap()[0].seq, 1);
+        assert_eq!(std::fs::read_to_string(path).unwrap().lines().count(), 2);
     }
 }

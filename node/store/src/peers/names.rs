@@ -2,11 +2,16 @@
 
 use clankers_protocol::{NodeId, request::peers::PeerRecord};
 
-use super::{PeerBook, PeerError, label};
+use super::{PeerBook, PeerError, label, row::Row};
 use crate::{
     limits,
     store::tables::{LABELS, PEERS},
 };
+
+/// One of whom the book knows nothing.
+fn bare(id: NodeId) -> PeerRecord {
+    Row::default().record(id)
+}
 
 impl PeerBook<'_> {
     /// Who is meant: a node id, a `did:key`, a label of the owner's, the beginning of an id (at least four digits), or a label
@@ -15,12 +20,28 @@ impl PeerBook<'_> {
     /// # Errors
     /// [`PeerError`]: not found, ambiguous, too short.
     pub fn resolve(&self, name: &str) -> Result<PeerRecord, PeerError> {
+        self.resolve_among(name, &[])
+    }
+
+    /// The same among more than the book has: `others` are trusted as far as names go, each with the label that it claims.
+    ///
+    /// # Errors
+    /// As [`PeerBook::resolve`].
+    pub fn resolve_among(
+        &self,
+        name: &str,
+        others: &[(NodeId, Option<String>)],
+    ) -> Result<PeerRecord, PeerError> {
+        let other = |id: NodeId| others.iter().find(|(other, _)| *other == id);
+        let of = |id: NodeId| Ok::<_, PeerError>(self.get(id)?.or_else(|| other(id).map(|_| bare(id))));
         let unknown = || PeerError::NotFound(name.to_owned());
         if let Ok(id) = name.parse::<NodeId>() {
-            return self.get(id)?.ok_or_else(unknown);
+            return of(id)?.ok_or_else(unknown);
         }
         if name.starts_with("did:") {
-            return self.list()?.into_iter().find(|peer| peer.id.did() == name).ok_or_else(unknown);
+            let known = self.list()?.into_iter().find(|peer| peer.id.did() == name);
+            let more = || others.iter().find(|(id, _)| id.did() == name).map(|(id, _)| bare(*id));
+            return known.or_else(more).ok_or_else(unknown);
         }
         if name.is_empty() || name.len() > limits::LABEL_BYTES {
             return Err(unknown());
@@ -31,8 +52,11 @@ impl PeerBook<'_> {
         let hex = name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         if hex && name.len() >= limits::PREFIX_DIGITS {
             let mut found = self.beginning_with(name)?;
+            found.extend(others.iter().map(|(id, _)| *id).filter(|id| id.to_string().starts_with(name)));
+            found.sort();
+            found.dedup();
             match (found.pop(), found.len()) {
-                (Some(id), 0) => return self.get(id)?.ok_or_else(unknown),
+                (Some(id), 0) => return of(id)?.ok_or_else(unknown),
                 (Some(_), more) => {
                     return Err(PeerError::Ambiguous {
                         name: name.to_owned(),
@@ -43,6 +67,15 @@ impl PeerBook<'_> {
             }
         }
         let mut claiming = self.claiming(name)?;
+        let says =
+            |label: &Option<String>| label.as_ref().is_some_and(|it| label::key(it) == label::key(name));
+        for (id, _) in others.iter().filter(|(_, claimed)| says(claimed)) {
+            // Whom the owner calls otherwise is meant by that name only.
+            let peer = self.get(*id)?.unwrap_or_else(|| bare(*id));
+            if peer.label.is_none() && !claiming.iter().any(|known| known.id == *id) {
+                claiming.push(peer);
+            }
+        }
         match (claiming.pop(), claiming.len()) {
             (Some(peer), 0) => Ok(peer),
             (Some(_), more) => {

@@ -223,3 +223,56 @@ proptest! {
         }
     }
 }
+
+/// Members of teams are known besides the book: by id and prefix, and by what they call themselves while that can mean
+/// nobody else.
+#[test]
+fn members_are_named_like_trusted_peers_and_the_owners_words_come_first() {
+    let (_dir, store) = store();
+    let book = store.peers();
+    let (anna, bert, carl) = (NodeId([0xa1; 32]), NodeId([0xb2; 32]), NodeId([0xc3; 32]));
+    let say = |id: NodeId, label: &str| (id, Some(label.to_owned()));
+    let others = [say(anna, "desk"), say(bert, "Bert"), (carl, None)];
+    let found =
+        |name: &str, others: &[(NodeId, Option<String>)]| book.resolve_among(name, others).map(|p| p.id);
+    for (name, id) in
+        [("desk", anna), ("bert", bert), ("c3c3", carl), (&carl.to_string(), carl), (&anna.did(), anna)]
+    {
+        assert_eq!(found(name, &others).unwrap(), id, "{name}");
+    }
+    assert!(matches!(found("desk", &[]), Err(PeerError::NotFound(_))));
+    // Two claim it: it means neither.
+    let both = [say(anna, "desk"), say(bert, "desk")];
+    assert!(matches!(found("desk", &both), Err(PeerError::Ambiguous { count: 2, .. })));
+    // Whom the owner calls so is meant, whoever claims it; and whoever has a name of the owner's goes by that only.
+    book.add(carl, &[], None, Some("desk"), NOW).unwrap();
+    assert_eq!(found("desk", &both).unwrap(), carl);
+    book.add(bert, &[], None, Some("other"), NOW).unwrap();
+    assert!(matches!(found("bert", &others), Err(PeerError::NotFound(_))));
+    // A beginning that fits a stranger in the book and a member fits two.
+    book.heard(NodeId([0xa1; 32]), Heard { via: "mdns", ..Heard::default() }, NOW).unwrap();
+    assert_eq!(found("a1a1", &others).unwrap(), anna);
+}
+
+#[test]
+fn trust_is_given_and_taken_and_decides_whether_a_claim_names() {
+    let (_dir, store) = store();
+    let book = store.peers();
+    let id = NodeId([0xa1; 32]);
+    assert!(matches!(book.set_trusted(id, true), Err(PeerError::NotFound(_))));
+    let heard = Heard { via: "mdns", claimed: Some("desk"), ..Heard::default() };
+    book.heard(id, heard, NOW).unwrap();
+    assert!(matches!(book.resolve("desk"), Err(PeerError::NotFound(_))));
+    assert!(book.set_trusted(id, true).unwrap().trusted);
+    assert_eq!(book.resolve("desk").unwrap().id, id);
+    assert!(!book.set_trusted(id, false).unwrap().trusted);
+    assert!(matches!(book.resolve("desk"), Err(PeerError::NotFound(_))));
+    // A stranger again: a crowd of others pushes it out.
+    for i in 0..limits::PEERS_STRANGERS {
+        let mut other = [0; 32];
+        other[..8].copy_from_slice(&i.to_be_bytes());
+        other[31] = 1;
+        book.heard(NodeId(other), Heard { via: "mdns", ..Heard::default() }, NOW.plus_ms(1 + i)).unwrap();
+    }
+    assert_eq!(book.get(id).unwrap(), None);
+}

@@ -87,21 +87,23 @@ fn checked(file: File, path: &Path) -> Result<Database, StoreError> {
     transaction.close()?;
     match found {
         Some(SCHEMA_VERSION) => Ok(database),
-        Some(1) => migrate(database),
+        Some(found @ (1 | 2)) => migrate(database, found),
         Some(found) if found > SCHEMA_VERSION => Err(StoreError::Newer { path: path.to_owned(), found }),
         _ => Err(StoreError::Damaged { path: path.to_owned(), what: "its version is missing".into() }),
     }
 }
 
-/// Brings a database of version 1 up to date: what was added since are tables, and the names of its tokens.
-fn migrate(database: Database) -> Result<Database, StoreError> {
+/// Brings a database of version 1 or 2 up to date: what was added since are tables, since 1 also the names of its tokens.
+fn migrate(database: Database, from: u64) -> Result<Database, StoreError> {
     let transaction = database.begin_write()?;
     tables::make_all(&transaction)?;
-    crate::tokens::index_all(&transaction)?;
     let mut meta = transaction.open_table(META)?;
+    if from == 1 {
+        crate::tokens::index_all(&transaction)?;
+        // It was in use before there was this mark: whatever auth.log lost, this database has.
+        meta.insert(MERGED, 1)?;
+    }
     meta.insert(SCHEMA, SCHEMA_VERSION)?;
-    // It was in use before there was this mark: whatever auth.log lost, this database has.
-    meta.insert(MERGED, 1)?;
     drop(meta);
     transaction.commit()?;
     tracing::info!("the database was brought up to version {SCHEMA_VERSION}");

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::StoreError;
 
 /// The version of the tables below. A change of any of them is a new version.
-pub(crate) const SCHEMA_VERSION: u64 = 2;
+pub(crate) const SCHEMA_VERSION: u64 = 3;
 /// Where the version stands in [`META`].
 pub(crate) const SCHEMA: &str = "schema";
 /// Mark in [`META`]: what `auth.log` had was taken over once. Until then the database counts as lost.
@@ -56,6 +56,12 @@ pub(crate) const AUTHORITY: TableDefinition<'_, &str, &[u8]> = TableDefinition::
 pub(crate) const SESSIONS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("sessions");
 /// (principal, prompt id) -> (session, seq).
 pub(crate) const PROMPTS: TableDefinition<'_, (Id, &str), (Id, u64)> = TableDefinition::new("prompts");
+/// Team's key -> what is kept of the team.
+pub(crate) const TEAMS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("teams");
+/// (team's key, node id) -> what is remembered of the member.
+pub(crate) const TEAM_MEMBERS: TableDefinition<'_, (Id, Id), &[u8]> = TableDefinition::new("team_members");
+/// (team's key, node id, CID of a token of the team's template) -> when that ends.
+pub(crate) const TEAM_CLAIMS: TableDefinition<'_, (Id, Id, &str), u64> = TableDefinition::new("team_claims");
 
 pub(super) fn make_all(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(PEERS)?;
@@ -78,6 +84,9 @@ pub(super) fn make_all(transaction: &WriteTransaction) -> Result<(), StoreError>
     transaction.open_table(AUTHORITY)?;
     transaction.open_table(SESSIONS)?;
     transaction.open_table(PROMPTS)?;
+    transaction.open_table(TEAMS)?;
+    transaction.open_table(TEAM_MEMBERS)?;
+    transaction.open_table(TEAM_CLAIMS)?;
     Ok(())
 }
 

@@ -1,0 +1,46 @@
+//! Files sent and got: the shell around the machines of [`clankers_protocol::transfer`].
+//!
+//! - [`Looked`]: what is to be sent, as the wire lists it
+//! - [`Sending`] and [`Receiving`]: the two sides of one conversation, on a stream that is open
+//! - [`Door`]: where its data streams begin and end
+//! - [`Job`]: a whole transfer as a person means it, with its [`Record`]; resumed until it is whole
+
+mod door;
+mod error;
+mod get;
+pub mod job;
+mod lane;
+mod looked;
+mod pace;
+mod pool;
+mod progress;
+mod receive;
+pub mod record;
+mod send;
+mod talk;
+
+pub use clankers_files::{Selection, SkipReason, Skipped};
+use clankers_protocol::{NodeId, refusal::Refusal, transfer::talk::End};
+
+pub use self::{
+    door::Door,
+    error::TransferError,
+    job::{BadPath, Finished, GetWish, Job, SendWish, Us, is_missed, look},
+    looked::Looked,
+    progress::{Phase, Progress},
+    receive::{Judge, Received, Receiving, Taken, Verdict, declined},
+    record::{Direction, Hold, KeptReceipt, Record, RecordError, Records, State},
+    send::{Sending, Sent},
+};
+
+use self::progress::progress;
+
+/// What the other side is told when the conversation ends by its fault.
+fn parting(end: &End, peer: NodeId) -> Option<Refusal> {
+    let words = match end {
+        End::Broken(why) => why.clone(),
+        End::Unsound(error) => error.to_string(),
+        _ => "nothing moved for too long".to_owned(),
+    };
+    end.code().map(|code| Refusal::new(code, &words, peer))
+}

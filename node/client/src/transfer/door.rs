@@ -1,0 +1,124 @@
+//! Where the data streams of a transfer begin and end, whoever opened them.
+
+use std::sync::{Arc, OnceLock};
+
+use clankers_mesh::{Connection, FrameReader, FrameWriter};
+use clankers_protocol::{
+    limits::TRANSFER_LANES, message::Ext, request::transfer::FileData, transfer::TransferId,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    lane::{self, Came, LaneError, Loads},
+    pace::Pace,
+    pool::Pool,
+};
+use crate::limits::LANE_PRIORITY;
+
+/// Serves the data streams of one running transfer. Clones are the same door.
+#[derive(Debug, Clone)]
+pub struct Door {
+    way: Way,
+    /// The transfer is over.
+    over: CancellationToken,
+    /// Why a stream is of no more use.
+    broke: mpsc::Sender<String>,
+    /// Only so many streams at a time.
+    places: Arc<Semaphore>,
+    /// One pace for all of them.
+    pace: Arc<OnceLock<Arc<Pace>>>,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    /// Blocks go out.
+    Out { loads: Loads, written: mpsc::Sender<u32> },
+    /// Blocks come in.
+    In { pool: Pool, came: mpsc::Sender<Came> },
+}
+
+impl Door {
+    /// A door for a sender's blocks, which closes when the guard is dropped.
+    pub(crate) fn out(
+        loads: Loads,
+        written: mpsc::Sender<u32>,
+        broke: mpsc::Sender<String>,
+    ) -> (Self, DropGuard) {
+        Self::new(Way::Out { loads, written }, broke)
+    }
+
+    /// The same for a receiver's.
+    pub(crate) fn into(
+        pool: Pool,
+        came: mpsc::Sender<Came>,
+        broke: mpsc::Sender<String>,
+    ) -> (Self, DropGuard) {
+        Self::new(Way::In { pool, came }, broke)
+    }
+
+    fn new(way: Way, broke: mpsc::Sender<String>) -> (Self, DropGuard) {
+        let over = CancellationToken::new();
+        let places = Arc::new(Semaphore::new(usize::from(TRANSFER_LANES)));
+        let pace = Arc::default();
+        (Self { way, over: over.clone(), broke, places, pace }, over.drop_guard())
+    }
+
+    /// Serves one data stream, its first frame being read or written already, until it or the transfer ends.
+    pub async fn serve(&self, connection: &Connection, reader: FrameReader, writer: &mut FrameWriter) {
+        let Ok(_place) = self.places.try_acquire() else { return };
+        let served = tokio::select! {
+            served = self.run(connection, reader, writer) => served,
+            () = self.over.cancelled() => Ok(()),
+        };
+        if let Err(error) = served {
+            // The first reason is the one that counts.
+            let _told = self.broke.try_send(error.to_string());
+        }
+    }
+
+    async fn run(
+        &self,
+        connection: &Connection,
+        reader: FrameReader,
+        writer: &mut FrameWriter,
+    ) -> Result<(), LaneError> {
+        writer.stream().set_priority(LANE_PRIORITY);
+        writer.stream().stand_aside();
+        match &self.way {
+            Way::Out { loads, written } => {
+                let pace = self.pace.get_or_init(|| Arc::new(Pace::new(connection.clone())));
+                lane::write(writer.stream(), loads, written, pace).await
+            }
+            Way::In { pool, came } => {
+                let _finished = writer.finish();
+                let (rest, stream) = reader.into_raw();
+                lane::read(rest, stream, pool, came).await
+            }
+        }
+    }
+
+    /// Opens data streams of a transfer on a connection that was dialed here, and serves them.
+    pub(crate) fn open(
+        &self,
+        connection: &Connection,
+        transfer: TransferId,
+        lanes: u8,
+        tasks: &mut JoinSet<()>,
+    ) {
+        for lane in 0..lanes {
+            let (door, connection) = (self.clone(), connection.clone());
+            tasks.spawn(async move {
+                let Ok((send, recv)) = connection.open().await else { return };
+                let mut writer = FrameWriter::new(send);
+                let first = FileData { transfer, lane, ext: Ext::default() };
+                if writer.send(&first).await.is_ok() {
+                    door.serve(&connection, FrameReader::new(recv), &mut writer).await;
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! What a receiver does on the disk: each of these blocks, and says what came of it.
+
+use std::{
+    collections::BTreeSet,
+    ops::Range,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use clankers_files::{Begun, FilesError, HadFrom, Landing, Small, Trouble, Wanted, Wish};
+use clankers_protocol::{
+    Message, NodeId,
+    limits::TRANSFER_BLOCK_BYTES,
+    message::Ext,
+    refusal::{Refusal, RefusalCode},
+    request::transfer::{EntryKind, FileBlock, FileOffer, FileReceipt, OnConflict},
+    transfer::{manifest::Manifest, receipt::Receipt, receiver::Input, tree::EMPTY_ROOT},
+};
+
+use super::Taken;
+use crate::transfer::{error::fault, pool::Buffer};
+
+/// A receipt and its signature.
+pub(super) type Sealed = (Box<Receipt>, Vec<u8>);
+
+/// Something was done.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// The machine is told this; and the disk failed for all of it, not for one file.
+    Inputs(Vec<Input>, Option<Refused>),
+    /// A transfer begins, or does not.
+    Begun(Box<Result<Scanned, Refused>>),
+    /// So many bytes are durable.
+    Synced(Result<u64, FilesError>),
+    /// All has its final name.
+    Sealed(Box<Result<Sealed, Refused>>),
+}
+
+/// A transfer that begins.
+#[derive(Debug)]
+pub(super) enum Scanned {
+    /// All of it landed before.
+    Landed(Box<Receipt>),
+    /// It is received.
+    Landing {
+        landing: Arc<Landing>,
+        /// What is here from before, and what is not wanted.
+        before: Vec<Input>,
+        /// What the machine is told once it is accepted.
+        after: Vec<Input>,
+        /// Files that are the same under their final names, if their roots are.
+        same: BTreeSet<u32>,
+    },
+}
+
+/// Why the disk refuses.
+#[derive(Debug)]
+pub(super) struct Refused {
+    code: RefusalCode,
+    message: String,
+    hint: &'static str,
+}
+
+impl Refused {
+    pub(super) fn for_peer(self, peer: NodeId) -> Refusal {
+        Refusal::new(self.code, &self.message, peer).hint(self.hint)
+    }
+}
+
+/// What a peer is told when the disk here fails: not where.
+pub(super) fn refused(error: &FilesError) -> Refused {
+    tracing::info!(%error, "a transfer is not received");
+    let (code, message, hint) = match error.kind() {
+        Trouble::Busy => {
+            (RefusalCode::Busy, "the same transfer is running already", "wait for it, or cancel it")
+        }
+        Trouble::Conflict => {
+            (RefusalCode::Conflict, "something has that name there already", "send with --on-conflict rename")
+        }
+        Trouble::NoSpace => {
+            (RefusalCode::Quota, "the receiver's disk is full", "what has arrived is kept there")
+        }
+        Trouble::TooMany => (
+            RefusalCode::Quota,
+            "the receiver has as many unfinished transfers as it takes",
+            "finish some first",
+        ),
+        Trouble::BadPlace => {
+            (RefusalCode::Invalid, "that directory cannot be written to there", "choose another with --to")
+        }
+        _ => (
+            RefusalCode::NodeTrouble,
+            "the receiver's disk failed",
+            "its owner finds the reason in the node's log",
+        ),
+    };
+    Refused { code, message: message.to_owned(), hint }
+}
+
+/// Begins a transfer where it is taken, and reads what is there from before.
+pub(super) fn begin(taken: Taken, offer: &FileOffer, manifest: &Arc<Manifest>) -> Result<Scanned, Refused> {
+    let conflict = taken.on_conflict;
+    let declined: Vec<Input> = manifest
+        .files()
+        .filter(|(file, _)| taken.declined.contains(file))
+        .map(|(file, _)| Input::Decline { file })
+        .collect();
+    let wish = Wish {
+        principal: taken.principal,
+        to: taken.to,
+        root_name: taken.name.unwrap_or_else(|| offer.name.clone()),
+        source: offer.source,
+        transfer_id: offer.transfer,
+        conflict,
+        listing: Arc::new(Wanted::new(Arc::clone(manifest), taken.declined)),
+        note: taken.note,
+    };
+    let landing = match taken.place.begin(wish).map_err(|error| refused(&error))? {
+        Begun::Landing(landing) => landing,
+        Begun::Done { name, note } => {
+            let kept = FileReceipt::decode(&note).map_err(|_| Refused {
+                code: RefusalCode::NodeTrouble,
+                message: "this transfer has landed already, and its receipt is damaged".into(),
+                hint: "send it anew: 'clankers rpc transfers forget ID' first",
+            })?;
+            // Nothing of it travels in this conversation.
+            return Ok(Scanned::Landed(Box::new(Receipt { name, sent_bytes: 0, ..kept.receipt })));
+        }
+    };
+    let plan = landing.scan(&AtomicBool::new(false), &|_| {}).map_err(|error| refused(&error))?;
+    let (mut before, mut same) = (declined, BTreeSet::new());
+    for had in plan.had {
+        let root = had.root.unwrap_or(EMPTY_ROOT);
+        before.push(match had.from {
+            HadFrom::Target if conflict == OnConflict::Skip => {
+                same.insert(had.file);
+                Input::Same { file: had.file, root }
+            }
+            _ => Input::Held { file: had.file, blocks: had.blocks },
+        });
+    }
+    let is_file = |file: u32| manifest.get(file).is_some_and(|entry| entry.kind == EntryKind::File);
+    let bad = plan.bad.into_iter().filter(|(file, _)| is_file(*file));
+    let after = bad.map(|(file, error)| Input::Unfit { file, fault: fault(&error) }).collect();
+    Ok(Scanned::Landing { landing: Arc::from(landing), before, after, same })
+}
+
+/// Writes blocks of one buffer.
+pub(super) fn write(landing: &Landing, buffer: &Buffer, blocks: Vec<(FileBlock, Range<usize>)>) -> Done {
+    let bytes = |range: &Range<usize>| buffer.as_ref().get(range.clone()).unwrap_or_default();
+    // A block that is shorter than blocks are, and the first, is a whole file.
+    let is_small = |block: &FileBlock| {
+        block.block == 0 && usize::try_from(block.len).unwrap_or(usize::MAX) < TRANSFER_BLOCK_BYTES
+    };
+    let (small, large): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|(block, _)| is_small(block));
+    let files: Vec<Small<'_>> = small
+        .iter()
+        .map(|(block, range)| Small { file: block.file, cv: &block.cv, bytes: bytes(range) })
+        .collect();
+    let of_small = landing.write_small(&files).into_iter().zip(small.iter().map(|(block, _)| *block));
+    let mut failed = None;
+    let mut inputs: Vec<Input> =
+        of_small.filter_map(|(done, block)| written(done, block, &mut failed)).collect();
+    for (block, range) in &large {
+        let done = landing.write_block(block.file, block.block, &block.cv, bytes(range));
+        inputs.extend(written(done.map(|_| ()), *block, &mut failed));
+    }
+    Done::Inputs(inputs, failed)
+}
+
+/// What the machine is told of one block; nothing when the disk is full or fails: then it is over, and all that arrived
+/// stays.
+fn written(
+    done: Result<(), FilesError>,
+    FileBlock { file, block, .. }: FileBlock,
+    failed: &mut Option<Refused>,
+) -> Option<Input> {
+    Some(match done {
+        Ok(()) => Input::Stored { file, block },
+        Err(error) if matches!(error.kind(), Trouble::NoSpace | Trouble::Io) => {
+            failed.get_or_insert_with(|| refused(&error));
+            return None;
+        }
+        Err(error) if error.kind() == Trouble::Corrupt => {
+            tracing::warn!(%error, "a block is not what its hash says");
+            Input::Damaged { file, block }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a block cannot be written");
+            Input::StoreFailed { file, block, fault: fault(&error) }
+        }
+    })
+}
+
+/// Files whose roots are their senders' get their modes and times.
+pub(super) fn place(landing: &Landing, files: Vec<u32>) -> Done {
+    let place = |file: u32| match landing.file_done(file) {
+        Ok(()) => Input::Placed { file },
+        Err(error) => {
+            tracing::warn!(%error, "a file cannot be finished");
+            Input::PlaceFailed { file, fault: fault(&error) }
+        }
+    };
+    Done::Inputs(files.into_iter().map(place).collect(), None)
+}
+
+/// Gives everything its final name; the receipt with the name that it got.
+pub(super) fn seal(
+    landing: &Landing,
+    receipt: Receipt,
+    missing: &BTreeSet<u32>,
+    same: &[u32],
+) -> Result<Receipt, Refused> {
+    same.iter().try_for_each(|file| landing.file_done(*file)).map_err(|error| refused(&error))?;
+    let kept = FileReceipt { receipt, signature: Vec::new(), ext: Ext::default() };
+    let landed = landing.commit(missing, &kept.encode()).map_err(|error| refused(&error))?;
+    if !landed.conflicts.is_empty() {
+        // The receipt would claim files that are not there.
+        return Err(Refused {
+            code: RefusalCode::Conflict,
+            message: format!(
+                "{} names were taken at the last moment; the rest is there",
+                landed.conflicts.len()
+            ),
+            hint: "send it again with --on-conflict skip or overwrite",
+        });
+    }
+    Ok(Receipt { name: landed.name, ..kept.receipt })
+}

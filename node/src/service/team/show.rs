@@ -1,0 +1,260 @@
+//! Teams and members as they are shown, and memberships taken back.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use clankers_auth::{revoke, team};
+use clankers_mesh::Path;
+use clankers_protocol::{
+    NodeId, TeamId, Timestamp,
+    presence::{Record, Standing},
+    request::{
+        peers::PeerRecord,
+        team::{MemberLoad, MemberRecord, MemberState, TeamRecord, TemplateRecord},
+    },
+};
+use clankers_store::{KeptMember, KeptTeam, Parting};
+
+use super::super::{Answer, tokens::with_store};
+use crate::{
+    clock,
+    door::Caller,
+    hall::{Hall, SOFTWARE},
+    teams::{Command as Tell, MemberView, View, invite::random},
+};
+
+/// A team, as its owner sees it.
+pub(super) async fn record(caller: &Caller, kept: KeptTeam) -> Answer<TeamRecord> {
+    let (hall, id) = (Arc::clone(&caller.hall), kept.id);
+    let (keeper, given, remembered) = with_store(caller, move |store| {
+        let keeper = matches!(hall.team_key(id), Ok(Some(_)));
+        let claims = store.teams().claims(id, None, clock::now())?;
+        let mut given = std::collections::BTreeSet::new();
+        for (member, cid, _) in claims {
+            if store.tokens().get(&cid, clock::now())?.is_some_and(|kept| kept.record.issued) {
+                given.insert(member);
+            }
+        }
+        let there =
+            |(_, member): &(NodeId, KeptMember)| member.parting.is_none() && !member.chains.is_empty();
+        let remembered = store.teams().members(id)?.into_iter().filter(there).count();
+        Ok((keeper, given.len() as u64, remembered as u64))
+    })
+    .await?;
+    let judged = caller.hall.judge_member(id, caller.hall.id, &kept.chain);
+    let view = view(caller, id).await;
+    let said = clankers_auth::words::read(&kept.chain).ok();
+    let template = kept.template.map(|template| TemplateRecord {
+        grants: template.grants,
+        expire_secs: template.expire_secs,
+        given,
+    });
+    Ok(TeamRecord {
+        id,
+        name: kept.name,
+        admin: judged.as_ref().is_ok_and(|member| member.admin),
+        keeper,
+        joined: kept.joined,
+        expires: said.map_or(Timestamp(0), |said| said.expires),
+        members: view.as_ref().map_or(remembered, |view| view.members.len() as u64).saturating_add(1),
+        alive: view.as_ref().map_or(0, |view| view.live as u64),
+        ended: judged.err().map(|why| why.code().number()),
+        dropped: view.map_or(0, |view| view.dropped),
+        template,
+    })
+}
+
+async fn view(caller: &Caller, id: TeamId) -> Option<View> {
+    caller.hall.teams.get(id)?.ask(Tell::View).await
+}
+
+/// All members of a team, this node first.
+pub(super) async fn members(caller: &Caller, kept: &KeptTeam) -> Answer<Vec<MemberRecord>> {
+    let id = kept.id;
+    let (remembered, labels) = with_store(caller, move |store| {
+        let book = store.peers().list().unwrap_or_default();
+        let labels: BTreeMap<NodeId, String> =
+            book.into_iter().filter_map(|peer| Some((peer.id, peer.label?))).collect();
+        Ok((store.teams().members(id)?, labels))
+    })
+    .await?;
+    let hall = &caller.hall;
+    let roll = hall.teams.get(id);
+    let view = view(caller, id).await.unwrap_or_default();
+    let mut seen: BTreeMap<NodeId, MemberView> =
+        view.members.into_iter().map(|member| (member.id, member)).collect();
+    let mut all: BTreeMap<NodeId, MemberRecord> = BTreeMap::new();
+    for (member, row) in remembered {
+        let chain = row.chains.first().cloned();
+        let judged = chain.and_then(|chain| hall.judge_member(id, member, &chain).ok());
+        // Who was only named by an invite, and never shown to be a member, is none yet.
+        if row.chains.is_empty() && row.parting.is_none() && !seen.contains_key(&member) {
+            continue;
+        }
+        let mut record = of_row(member, row);
+        record.admin = judged.as_ref().is_some_and(|judged| judged.admin);
+        record.expires = judged.map(|judged| judged.expires);
+        all.insert(member, record);
+    }
+    while let Some((member, view)) = seen.pop_first() {
+        let record = all.entry(member).or_insert_with(|| of_row(member, KeptMember::default()));
+        of_view(record, view);
+        if let Some(entered) = roll.as_ref().and_then(|team| team.roll.member(member)) {
+            (record.admin, record.expires) = (entered.admin, Some(entered.expires));
+        }
+    }
+    for (member, record) in &mut all {
+        record.label = labels.get(member).cloned();
+        (record.path, record.rtt_us) = way(hall, *member);
+    }
+    let mut all: Vec<MemberRecord> = all.into_values().collect();
+    all.push(own(caller, kept).await);
+    all.sort_by(|a, b| {
+        let key = |it: &MemberRecord| {
+            (!it.me, it.label.is_none(), it.label.clone(), it.claimed.is_none(), it.claimed.clone(), it.id)
+        };
+        key(a).cmp(&key(b))
+    });
+    Ok(all)
+}
+
+/// Path and round trip of the connection that there is to a peer.
+pub(in crate::service) fn way(hall: &Hall, peer: NodeId) -> (Option<String>, Option<u64>) {
+    let Some(link) = hall.links.kept(peer) else { return (None, None) };
+    let connection = link.connection();
+    let rtt = u64::try_from(connection.rtt().as_micros()).ok();
+    match connection.path() {
+        Path::Local => (None, None),
+        path => (Some(path.word().to_owned()), rtt),
+    }
+}
+
+fn of_row(id: NodeId, row: KeptMember) -> MemberRecord {
+    MemberRecord {
+        id,
+        label: None,
+        claimed: row.label,
+        me: false,
+        admin: false,
+        state: match row.parting {
+            Some(Parting::Left) => MemberState::Left,
+            Some(Parting::Removed) => MemberState::Removed,
+            None => MemberState::Unknown,
+        },
+        addrs: row.addrs,
+        relay: row.relay,
+        path: None,
+        rtt_us: None,
+        version: row.version,
+        last_seen: (row.last_seen != 0).then_some(Timestamp(row.last_seen)),
+        load: None,
+        expires: None,
+    }
+}
+
+/// How a member is, in the words of the wire.
+pub(in crate::service) fn state(standing: Standing) -> MemberState {
+    match standing {
+        Standing::Unheard => MemberState::Unknown,
+        Standing::Live | Standing::Suspect => MemberState::Alive,
+        Standing::Silent => MemberState::Lost,
+        Standing::Left => MemberState::Left,
+    }
+}
+
+/// What a record says that a member has to do.
+pub(in crate::service) fn load(record: &Record) -> MemberLoad {
+    MemberLoad { sessions: record.load.sessions, running: record.load.running }
+}
+
+fn of_view(record: &mut MemberRecord, view: MemberView) {
+    record.state = match (view.standing, record.state) {
+        // Silent since this start, and known to have left before: it has not come back.
+        (Standing::Unheard, before) => before,
+        (standing, _) => state(standing),
+    };
+    record.last_seen = view.heard.or(record.last_seen);
+    let Some(said) = view.record else { return };
+    record.load = (record.state == MemberState::Alive).then(|| load(&said));
+    record.addrs = said.addrs.iter().map(ToString::to_string).collect();
+    record.relay = said.relay;
+    record.claimed = said.label;
+    record.version = Some(said.version);
+}
+
+async fn own(caller: &Caller, kept: &KeptTeam) -> MemberRecord {
+    let hall = &caller.hall;
+    let judged = hall.judge_member(kept.id, hall.id, &kept.chain).ok();
+    let mesh = hall.mesh.get();
+    let running = hall.sessions.load();
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    MemberRecord {
+        id: hall.id,
+        label: hall.settings.label.clone(),
+        claimed: None,
+        me: true,
+        admin: judged.as_ref().is_some_and(|judged| judged.admin),
+        state: match (&judged, mesh) {
+            (None, _) => MemberState::Removed,
+            (Some(_), Some(_)) => MemberState::Alive,
+            (Some(_), None) => MemberState::Unknown,
+        },
+        addrs: mesh.map(|mesh| mesh.addrs().iter().map(ToString::to_string).collect()).unwrap_or_default(),
+        relay: mesh.and_then(|mesh| mesh.relay_url()),
+        path: None,
+        rtt_us: None,
+        version: Some(SOFTWARE.to_owned()),
+        last_seen: None,
+        load: Some(MemberLoad {
+            sessions: count(hall.sessions.count(hall).await),
+            running: count(running.running.saturating_add(running.queued)),
+        }),
+        expires: judged.map(|judged| judged.expires),
+    }
+}
+
+/// Revokes the last links of these memberships, as far as this node may: with the team's key where it lies here.
+pub(super) async fn revoke(caller: &Caller, id: TeamId, chains: Vec<Vec<u8>>) -> Answer<Vec<revoke::Judged>> {
+    let hall = Arc::clone(&caller.hall);
+    with_store(caller, move |store| {
+        let key = hall.team_key(id).ok().flatten();
+        let seed = key.as_ref().map_or(&*hall.seed, |key| key.expose());
+        let by = clankers_auth::mint::id_of(seed);
+        let now = clock::now();
+        let mut judged = Vec::new();
+        for chain in chains.into_iter().filter(|chain| team::may_remove(chain, by)) {
+            let Ok(said) = clankers_auth::words::read(&chain) else { continue };
+            let known = store.revocations().is_revoked(&said.cid)?;
+            let Ok(nonce) = random() else { continue };
+            match revoke::make(seed, &chain, &said.cid, now, nonce) {
+                Ok(made) if !known => judged.push(made),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "a membership was not revoked"),
+            }
+        }
+        judged.truncate(clankers_protocol::limits::REVOCATIONS);
+        Ok(judged)
+    })
+    .await
+}
+
+/// A peer of the book, or one that only teams know.
+pub(in crate::service) fn hear(peer: &mut PeerRecord, view: MemberView) {
+    if view.standing == Standing::Unheard {
+        return;
+    }
+    peer.last_seen = peer.last_seen.max(view.heard);
+    if !peer.via.iter().any(|via| via == "gossip") {
+        peer.via.push("gossip".to_owned());
+    }
+    let Some(said) = view.record else { return };
+    let mut addrs: Vec<String> = said.addrs.iter().map(ToString::to_string).collect();
+    for addr in std::mem::take(&mut peer.addrs) {
+        if !addrs.contains(&addr) && addrs.len() < clankers_protocol::limits::ADDRESSES {
+            addrs.push(addr);
+        }
+    }
+    peer.addrs = addrs;
+    peer.relay = said.relay.or(peer.relay.take());
+    peer.claimed = said.label.or(peer.claimed.take());
+    peer.version = Some(said.version);
+}

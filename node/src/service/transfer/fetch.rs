@@ -1,0 +1,194 @@
+//! Files for a peer, from the directories that the owner exports.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use clankers_auth::{Args, Command, Grant};
+use clankers_client::transfer::{Looked, Progress, Sending, TransferError};
+use clankers_files::{Export, Selection, Trouble};
+use clankers_mesh::{Connection, FrameReader, FrameWriter};
+use clankers_protocol::{
+    limits::TRANSFER_LANES,
+    refusal::RefusalCode,
+    request::transfer::{FileFetch, OnConflict, keeping::Direction},
+    text,
+    transfer::sender::OfferDraft,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Answer, ended, label,
+    offer::{log, share},
+    path, place,
+};
+use crate::{
+    clock,
+    crowd::Place,
+    door::Caller,
+    select,
+    transfers::{Begins, shares::Share},
+};
+
+/// Characters of a path that are said back.
+const PATH_CHARS: usize = 80;
+
+/// What is given to a peer.
+struct Given {
+    grant: Grant,
+    looked: Arc<Looked>,
+    label: Option<String>,
+    _place: Option<Place>,
+    _share: Share,
+}
+
+/// Stops a listing when it is dropped.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+pub(in crate::service) async fn run(
+    caller: &Caller,
+    connection: &Connection,
+    ask: FileFetch,
+    mut reader: FrameReader,
+    writer: &mut FrameWriter,
+) {
+    let given = match prepare(caller, connection, &ask).await {
+        Ok(given) => given,
+        Err(refusal) => return crate::service::refuse(writer, &refusal).await,
+    };
+    let principal = given.grant.principal;
+    let (tell, progress) = watch::channel(Progress::default());
+    let stop = CancellationToken::new();
+    let draft = OfferDraft {
+        leaf: None,
+        transfer: ask.transfer,
+        source: given.looked.source().identity(),
+        to: None,
+        on_conflict: OnConflict::default(),
+        lanes: TRANSFER_LANES,
+    };
+    let sending = Sending::new(Arc::clone(&given.looked), draft, caller.remote, None);
+    let begins = Begins {
+        transfer: ask.transfer,
+        peer: principal,
+        label: given.label.clone(),
+        direction: Direction::Send,
+        name: given.looked.source().name().to_owned(),
+        began: clock::now(),
+        progress,
+        stop: stop.clone(),
+        door: sending.door(),
+    };
+    let Some(_entry) = caller.hall.transfers.enter(connection, begins) else {
+        let refusal = caller.refuse(RefusalCode::Busy, "this transfer runs on this connection already");
+        return crate::service::refuse(writer, &refusal).await;
+    };
+    let over = ended(caller, &given.grant.held, Command::FileRead);
+    let done = sending.run(&mut reader, writer, clock::now(), &tell, &stop, over).await;
+    let done = done.and_then(|sent| {
+        let said = &sent.receipt;
+        let signed =
+            clankers_auth::receipt::is_signed(&said.receipt, caller.hall.id, principal, &said.signature);
+        if signed { Ok((said.receipt.files, said.receipt.bytes)) } else { Err(TransferError::Signature) }
+    });
+    log(principal, &done);
+}
+
+/// Asks for leave, first for anything there at all, then for all that is there.
+async fn prepare(caller: &Caller, connection: &Connection, ask: &FileFetch) -> Answer<Given> {
+    let files = &caller.hall.settings.files;
+    let export = files.export(&ask.path).map(|(root, rest)| (root.to_owned(), rest.to_owned()));
+    let rest = export.as_ref().map_or("", |(_, rest)| rest.as_str());
+    let below = path(caller, rest)?;
+    let workspace = select::workspace_id(export.as_ref().map(|(root, _)| root.as_path())).await;
+    let args = Args { workspace, path: Some(below), size: Some(0), ..Args::default() };
+    let first = caller.authorize(ask.leaf, Command::FileRead, &args)?;
+    let place = place(caller, &first.held)?;
+    let shown = text::line(&ask.path, PATH_CHARS);
+    let Some((root, rest)) = export else {
+        let refusal = caller.refuse(RefusalCode::NotFound, &format!("this node exports no '{shown}'"));
+        return Err(Box::new(refusal.hint("its owner names what it exports in the settings: files.exports")));
+    };
+    // Nobody waits for the listing of one who has hung up.
+    let looked = tokio::select! {
+        looked = look(caller, root, rest) => looked?,
+        refusal = ended(caller, &first.held, Command::FileRead) => return Err(refusal),
+        _over = connection.closed() => {
+            return Err(Box::new(caller.refuse(RefusalCode::Busy, "the connection is over")));
+        }
+    };
+    let looked = looked.map_err(|error| not_there(caller, &shown, &error))?;
+    let args = Args { size: Some(looked.source().total_bytes()), ..args };
+    let grant = caller.authorize(Some(first.held.leaf()), Command::FileRead, &args)?;
+    let source = looked.source();
+    let share = share(caller, grant.principal, u64::from(source.len()))?;
+    let label = label(caller, grant.principal).await?;
+    Ok(Given { grant, looked: Arc::new(looked), label, _place: place, _share: share })
+}
+
+/// Lists what is there, a few such listings at a time. Dropped, it stops.
+async fn look(caller: &Caller, root: PathBuf, rest: String) -> Answer<Result<Looked, TransferError>> {
+    let trouble = |error: &dyn std::error::Error| {
+        tracing::error!(%error, "an export cannot be read");
+        Box::new(caller.refuse(RefusalCode::NodeTrouble, "the node's disk failed"))
+    };
+    let walks = Arc::clone(&caller.hall.transfers.walks);
+    let turn = walks.acquire_owned().await.map_err(|error| trouble(&error))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let _stop = Stop(Arc::clone(&stop));
+    let home = caller.hall.context.home.root().to_owned();
+    let looked = tokio::task::spawn_blocking(move || {
+        if holds_home(&root, &home) {
+            return Err(TransferError::Path(root.display().to_string()));
+        }
+        let source = Export::open(&root)?.source(&rest, &Selection::default(), &stop)?;
+        let looked = Looked::of(source);
+        drop(turn);
+        looked
+    });
+    looked.await.map_err(|error| trouble(&error))
+}
+
+/// Whether the node's own directory, with its key, lies in this one, or this one in it.
+fn holds_home(root: &Path, home: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (root, home) = (real(root), real(home));
+    home.starts_with(&root) || root.starts_with(&home)
+}
+
+fn not_there(
+    caller: &Caller,
+    shown: &str,
+    error: &TransferError,
+) -> Box<clankers_protocol::refusal::Refusal> {
+    tracing::info!(peer = %caller.remote, %error, "a file was asked for and cannot be sent");
+    let (code, words) = match error {
+        // A link on the way is not followed: what is behind it is not there.
+        TransferError::Files(error) if matches!(error.kind(), Trouble::Vanished | Trouble::Changed) => {
+            (RefusalCode::NotFound, format!("there is no '{shown}' here"))
+        }
+        TransferError::Files(error) if error.kind() == Trouble::NotSendable => {
+            (RefusalCode::NotFound, format!("'{shown}' is neither a file nor a directory that can be sent"))
+        }
+        TransferError::Path(root) => {
+            tracing::warn!(root, "this export holds the node's own directory: nothing of it is given away");
+            (RefusalCode::NotFound, format!("this node exports no '{shown}'"))
+        }
+        TransferError::Manifest(_) => {
+            (RefusalCode::TooLarge, format!("'{shown}' has too much in it for one transfer"))
+        }
+        _ => (RefusalCode::NodeTrouble, format!("'{shown}' cannot be read")),
+    };
+    Box::new(caller.refuse(code, &words))
+}

@@ -1,0 +1,284 @@
+//! The teams of this node: one task for each, which lets the pure machines of presence, healing, peering and spreading
+//! run over the team's gossip.
+//!
+//! - [`roll`]: who has proven to be a member
+//! - [`screen`]: what of gossip is taken at all
+//! - [`task`]: the machines, and what they want done; [`work`]: the part of that which takes time
+//! - [`told`]: what members tell each other when they meet
+//! - [`revoked`]: revocations about the team, fetched and taken
+//! - [`ending`]: what ends with a membership
+//! - [`claims`]: tokens by another node's template
+//! - [`invite`]: memberships written
+
+pub(crate) mod claims;
+pub(crate) mod ending;
+pub(crate) mod invite;
+pub(crate) mod revoked;
+pub(crate) mod roll;
+mod screen;
+mod task;
+pub(crate) mod told;
+mod work;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use clankers_auth::team::{Member, NotMember};
+use clankers_mesh::PeerAddress;
+use clankers_protocol::{
+    NodeId, TeamId, Timestamp,
+    presence::{Noted, Record, Standing, rate::Meters},
+    request::presence::{PresenceDigest, PresenceSynced},
+};
+use clankers_store::{KeptTeam, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use self::roll::Roll;
+pub(crate) use self::work::{EXT_CHANGED, EXT_REVOCATION};
+use crate::{
+    hall::Hall,
+    limits::{CLAIMS_TRIED, MEMBER_ASK_EACH_MS, MEMBER_ASKS, TEAM_COMMANDS, TEAM_GOODBYE, TEAM_VIEW},
+};
+
+/// The teams that run.
+#[derive(Debug, Default)]
+pub(crate) struct Teams {
+    running: Mutex<BTreeMap<TeamId, Arc<Team>>>,
+    tasks: TaskTracker,
+    /// The number of this start, once it is known.
+    boot: Mutex<Option<u64>>,
+    pub(crate) claims: claims::Tried,
+    /// Held by whoever gives a member what a template says, or ends that.
+    pub(crate) giving: tokio::sync::Mutex<()>,
+    /// How often members may ask about presence.
+    asks: Mutex<Option<Meters>>,
+}
+
+/// A team that runs: the way to its task.
+#[derive(Debug)]
+pub(crate) struct Team {
+    pub(crate) id: TeamId,
+    pub(crate) roll: Arc<Roll>,
+    /// This node's own membership, as it is shown.
+    chain: Mutex<Arc<Vec<u8>>>,
+    commands: mpsc::Sender<Command>,
+}
+
+/// What a team's task is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Both have shown their membership on a connection that the other one made.
+    Shown(PeerAddress),
+    /// A bootstrap, or somebody who was invited: to be dialed.
+    Reach(Vec<NodeId>),
+    /// Answer a member's question about presence.
+    Sync { from: NodeId, asked: Box<Asked>, answer: oneshot::Sender<PresenceSynced> },
+    /// A revocation about the team was stored.
+    Revoked(Noted),
+    /// What is known now.
+    View(oneshot::Sender<View>),
+    /// Where a member was met, or says that it is.
+    Where(NodeId, oneshot::Sender<PeerAddress>),
+    /// Say goodbye and end.
+    Leave(oneshot::Sender<()>),
+}
+
+/// A member's question about presence, with what it told on the way, which was looked at already.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) have: Option<Vec<PresenceDigest>>,
+    pub(crate) heard: Vec<told::Heard>,
+    pub(crate) ask: Vec<NodeId>,
+}
+
+/// What a team's task knows.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// All members but this node.
+    pub(crate) members: Vec<MemberView>,
+    /// Those that are there, this node included (count).
+    pub(crate) live: usize,
+    /// What came and was dropped (count).
+    pub(crate) dropped: u64,
+}
+
+/// One member.
+#[derive(Debug)]
+pub(crate) struct MemberView {
+    pub(crate) id: NodeId,
+    pub(crate) standing: Standing,
+    pub(crate) record: Option<Record>,
+    pub(crate) heard: Option<Timestamp>,
+}
+
+/// Why a team does not run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TeamFault {
+    /// This node is no member (any more).
+    #[error("this node is no member of it: {0}")]
+    NotMember(#[from] NotMember),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Gossip.
+    #[error(transparent)]
+    Gossip(#[from] clankers_mesh::GossipError),
+    /// No random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+impl Team {
+    /// This node's membership.
+    pub(crate) fn chain(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&self.chain.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_chain(&self, chain: Vec<u8>) {
+        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(chain);
+    }
+
+    /// Tells the task something; when it has too much to do already, or has ended, that is lost.
+    pub(crate) fn tell(&self, command: Command) {
+        if let Err(error) = self.commands.try_send(command) {
+            tracing::debug!(team = %self.id.short(), %error, "a team's task was not told something");
+        }
+    }
+
+    /// Asks the task something.
+    pub(crate) async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            self.commands.send(command(answer)).await.ok()?;
+            answered.await.ok()
+        };
+        tokio::time::timeout(TEAM_VIEW, asked).await.ok()?
+    }
+}
+
+impl Teams {
+    fn running(&self) -> MutexGuard<'_, BTreeMap<TeamId, Arc<Team>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The team, if it runs.
+    pub(crate) fn get(&self, id: TeamId) -> Option<Arc<Team>> {
+        self.running().get(&id).map(Arc::clone)
+    }
+
+    /// All that run.
+    pub(crate) fn all(&self) -> Vec<Arc<Team>> {
+        self.running().values().map(Arc::clone).collect()
+    }
+
+    /// Teams that this node shares with a peer.
+    pub(crate) fn shared_with(&self, peer: NodeId) -> Vec<Arc<Team>> {
+        self.all().into_iter().filter(|team| team.roll.is_member(peer)).collect()
+    }
+
+    /// Whether this member may ask about presence now: it costs signatures.
+    pub(crate) fn may_ask(&self, member: NodeId) -> bool {
+        let mut asks = self.asks.lock().unwrap_or_else(PoisonError::into_inner);
+        let asks = asks.get_or_insert_with(|| Meters::new(MEMBER_ASKS, MEMBER_ASK_EACH_MS, CLAIMS_TRIED));
+        asks.take(crate::clock::now(), member)
+    }
+
+    /// A revocation about a team was stored, by whatever way it came.
+    pub(crate) fn revoked(&self, noted: Noted) {
+        if let Some(team) = self.get(TeamId(noted.subject.0)) {
+            team.tell(Command::Revoked(noted));
+        }
+    }
+
+    /// Ends one team; says goodbye first.
+    pub(crate) async fn leave(&self, id: TeamId) {
+        let team = self.running().remove(&id);
+        if let Some(team) = team {
+            let _left = tokio::time::timeout(TEAM_GOODBYE, team.ask(Command::Leave)).await;
+        }
+    }
+
+    /// Ends all.
+    pub(crate) async fn leave_all(&self) {
+        let all: Vec<_> = std::mem::take(&mut *self.running()).into_values().collect();
+        let goodbyes = all.iter().map(|team| team.ask(Command::Leave));
+        let _left = tokio::time::timeout(TEAM_GOODBYE, futures_util::future::join_all(goodbyes)).await;
+        self.tasks.close();
+        let _late = tokio::time::timeout(Duration::from_millis(200), self.tasks.wait()).await;
+    }
+
+    /// It has ended by itself.
+    fn ended(&self, team: &Arc<Team>) {
+        let mut running = self.running();
+        if running.get(&team.id).is_some_and(|known| Arc::ptr_eq(known, team)) {
+            running.remove(&team.id);
+        }
+    }
+}
+
+impl Hall {
+    /// Starts all teams of the store: what a daemon does once it has a network.
+    pub(crate) async fn start_teams(self: &Arc<Self>) {
+        let kept = match self.with_store(|store| store.teams().list()).await {
+            Ok(Ok(kept)) => kept,
+            Ok(Err(error)) | Err(error) => {
+                tracing::error!(%error, "the teams could not be read");
+                return;
+            }
+        };
+        for team in kept {
+            let name = clankers_protocol::text::line(&team.name, 64);
+            if let Err(error) = self.start_team(team).await {
+                tracing::warn!(team = name, %error, "a team does not run");
+            }
+        }
+    }
+
+    /// Starts a team, or gives the one that runs its new membership. Without a network nothing runs.
+    pub(crate) async fn start_team(self: &Arc<Self>, kept: KeptTeam) -> Result<Option<Arc<Team>>, TeamFault> {
+        let me = self.judge_member(kept.id, self.id, &kept.chain)?;
+        if let Some(team) = self.teams.get(kept.id) {
+            team.set_chain(kept.chain);
+            return Ok(Some(team));
+        }
+        let Some(mesh) = self.mesh.get() else { return Ok(None) };
+        let boot = self.boot_number().await?;
+        let roll = Arc::new(Roll::new(kept.id, Arc::clone(&self.context.authority)));
+        let (commands, commanded) = mpsc::channel(TEAM_COMMANDS);
+        let chain = Mutex::new(Arc::new(kept.chain.clone()));
+        let team = Arc::new(Team { id: kept.id, roll, chain, commands });
+        let task = task::Task::start(self, mesh, &team, &me, boot).await?;
+        self.teams.running().insert(kept.id, Arc::clone(&team));
+        self.teams.claims.clear();
+        let hall = Arc::clone(self);
+        self.teams.tasks.spawn(async move {
+            task.run(commanded).await;
+            hall.teams.ended(&team);
+        });
+        Ok(self.teams.get(kept.id))
+    }
+
+    /// Whether a chain makes this one a member, as far as this node knows.
+    pub(crate) fn judge_member(
+        &self,
+        team: TeamId,
+        member: NodeId,
+        chain: &[u8],
+    ) -> Result<Member, NotMember> {
+        self.context.authority.judge_member(team, member, chain)
+    }
+
+    async fn boot_number(self: &Arc<Self>) -> Result<u64, StoreError> {
+        let known = *self.teams.boot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(boot) = known {
+            return Ok(boot);
+        }
+        let boot = self.with_store(|store| store.teams().next_boot(crate::clock::now())).await??;
+        *self.teams.boot.lock().unwrap_or_else(PoisonError::into_inner) = Some(boot);
+        Ok(boot)
+    }
+}

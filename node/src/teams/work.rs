@@ -1,0 +1,280 @@
+//! What a team's task has done beside it: whatever takes time.
+
+use std::{sync::Arc, time::Duration};
+
+use clankers_auth::team::NotMember;
+use clankers_client::ClientError;
+use clankers_mesh::PeerAddress;
+use clankers_protocol::{
+    CidDigest, NodeId, TeamId,
+    limits::PRESENCE_PAGE,
+    message::Ext,
+    presence::{Load, Noted, Own},
+    request::{
+        presence::{PresenceDigest, PresenceSync, PresenceSynced},
+        team::{TeamShow, TeamShown},
+    },
+    spread::Got,
+};
+
+use super::{
+    Team,
+    roll::Roll,
+    told::{self, Heard, Telling},
+};
+use crate::{
+    hall::{Hall, SOFTWARE},
+    limits::{TEAM_ANSWER, TEAM_MEET},
+    links::{Link, LinkError},
+};
+
+/// Number of an `ext` value of a refusal: the revocation of the membership that was shown, with its witness.
+pub(crate) const EXT_REVOCATION: u16 = 1;
+
+/// Number of an `ext` value of `TeamShow`: what the peer was given by the template has ended, or is another.
+pub(crate) const EXT_CHANGED: u16 = 1;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Dial this member and show membership.
+    Meet(NodeId),
+    /// Exchange presence and revocations with it; and how many pages more it may be asked for then (count).
+    Sync(NodeId, Vec<PresenceDigest>, u32),
+    /// Ask the first for the memberships of others.
+    Ask(NodeId, Vec<NodeId>),
+    /// Tell it records that it wants.
+    Tell(NodeId, Telling),
+    /// Fetch a revocation from it.
+    Pull(CidDigest, NodeId),
+    /// Look at what this node is to say of itself.
+    Own,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Done {
+    Met(PeerAddress),
+    NotMet(NodeId),
+    /// Records from somebody, which records of ours it wants, and revocations that are new here.
+    Synced {
+        from: NodeId,
+        heard: Vec<Heard>,
+        want: Vec<NodeId>,
+        revoked: Vec<Noted>,
+        /// There may be more: so many pages may be asked for yet (count); 0: there is no more.
+        more: u32,
+    },
+    Pulled {
+        cid: CidDigest,
+        from: NodeId,
+        got: Got,
+        revoked: Vec<Noted>,
+    },
+    Own(Box<Own>),
+    /// Who is no member any more; this node itself among them when it is not.
+    Rechecked(Vec<(NodeId, NotMember)>),
+    Nothing,
+}
+
+/// Why two members did not meet.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MeetFault {
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("it is no member: {0}")]
+    NotMember(#[from] NotMember),
+}
+
+/// A link on which both have shown their membership.
+pub(super) async fn meet(
+    hall: &Arc<Hall>,
+    team: &Arc<Team>,
+    peer: NodeId,
+    limit: Duration,
+) -> Result<Link, MeetFault> {
+    meet_saying(hall, team, peer, limit, false).await
+}
+
+/// The same, saying on the way that what the peer was given here has `changed`.
+pub(super) async fn meet_saying(
+    hall: &Arc<Hall>,
+    team: &Arc<Team>,
+    peer: NodeId,
+    limit: Duration,
+    changed: bool,
+) -> Result<Link, MeetFault> {
+    let link = hall.link(peer, limit).await?;
+    let ext = if changed { vec![(EXT_CHANGED, Vec::new())] } else { Vec::new() };
+    let show = TeamShow { team: team.id, chain: team.chain().to_vec(), ext: Ext(ext) };
+    let shown: Result<TeamShown, ClientError> = link.ask_within(&show, limit.min(TEAM_ANSWER)).await;
+    let shown = match shown {
+        Ok(shown) => shown,
+        // It was closed as idle while nobody looked.
+        Err(ClientError::Closed(_)) => {
+            let again = hall.link(peer, limit).await?;
+            let shown: TeamShown = again.ask_within(&show, limit.min(TEAM_ANSWER)).await?;
+            team.roll.enter(peer, &shown.chain)?;
+            return Ok(again);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    team.roll.enter(peer, &shown.chain)?;
+    Ok(link)
+}
+
+/// Where a member is, as far as the link to it says.
+fn address(link: &Link, peer: NodeId) -> PeerAddress {
+    PeerAddress { addrs: link.connection().remote_addr().into_iter().collect(), ..PeerAddress::from(peer) }
+}
+
+/// Does it.
+pub(super) async fn run(hall: Arc<Hall>, team: Arc<Team>, job: Job) -> Done {
+    match job {
+        Job::Meet(peer) => match meet(&hall, &team, peer, TEAM_MEET).await {
+            Ok(link) => Done::Met(address(&link, peer)),
+            Err(error) => {
+                tracing::debug!(peer = %peer.short(), team = %team.id.short(), %error, "a member was not met");
+                refused(&hall, &team, peer, &error).await;
+                Done::NotMet(peer)
+            }
+        },
+        Job::Sync(peer, have, pages) => match sync(&hall, &team, peer, have, pages).await {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::debug!(peer = %peer.short(), team = %team.id.short(), %error, "presence was not compared");
+                Done::Nothing
+            }
+        },
+        Job::Ask(peer, members) => {
+            let question = PresenceSync { ask: members, ..question(team.id) };
+            told_by(&hall, &team, peer, &question).await.map_or(Done::Nothing, |(done, _)| done)
+        }
+        Job::Tell(peer, telling) => {
+            let Telling { records, chains, .. } = telling;
+            let question = PresenceSync { records, chains, ..question(team.id) };
+            told_by(&hall, &team, peer, &question).await.map_or(Done::Nothing, |(done, _)| done)
+        }
+        Job::Pull(cid, from) => pull(&hall, &team, cid, from).await,
+        Job::Own => Done::Own(Box::new(own(&hall).await)),
+    }
+}
+
+fn question(team: TeamId) -> PresenceSync {
+    PresenceSync {
+        team,
+        have: None,
+        records: Vec::new(),
+        chains: Vec::new(),
+        ask: Vec::new(),
+        ext: Ext::default(),
+    }
+}
+
+/// One question, and what came of it.
+async fn told_by(
+    hall: &Arc<Hall>,
+    team: &Arc<Team>,
+    peer: NodeId,
+    question: &PresenceSync,
+) -> Result<(Done, Link), MeetFault> {
+    let link = meet(hall, team, peer, TEAM_MEET).await?;
+    let synced: PresenceSynced = link.ask(question).await?;
+    told::enter(&team.roll, &synced.chains);
+    let heard = told::read(team.id, &synced.records);
+    Ok((Done::Synced { from: peer, heard, want: synced.want, revoked: Vec::new(), more: 0 }, link))
+}
+
+/// Revocations first: whom to believe is known before what they say.
+async fn sync(
+    hall: &Arc<Hall>,
+    team: &Arc<Team>,
+    peer: NodeId,
+    have: Vec<PresenceDigest>,
+    pages: u32,
+) -> Result<Done, MeetFault> {
+    let link = meet(hall, team, peer, TEAM_MEET).await?;
+    let fresh = match hall.exchange_revoked(team.id, &link, None).await {
+        Ok(fresh) => fresh,
+        Err(error) => {
+            tracing::debug!(peer = %peer.short(), %error, "revocations were not compared");
+            Vec::new()
+        }
+    };
+    let question = PresenceSync { have: Some(have), ..question(team.id) };
+    let (done, _link) = told_by(hall, team, peer, &question).await?;
+    Ok(match done {
+        Done::Synced { from, heard, want, .. } => {
+            let full = heard.len() >= PRESENCE_PAGE || want.len() >= PRESENCE_PAGE;
+            Done::Synced { from, heard, want, revoked: fresh, more: if full { pages } else { 0 } }
+        }
+        other => other,
+    })
+}
+
+async fn pull(hall: &Arc<Hall>, team: &Arc<Team>, cid: CidDigest, from: NodeId) -> Done {
+    let failed = |got| Done::Pulled { cid, from, got, revoked: Vec::new() };
+    let Ok(link) = meet(hall, team, from, TEAM_MEET).await else { return failed(Got::Failed) };
+    let revoked = match hall.exchange_revoked(team.id, &link, Some(cid)).await {
+        Ok(revoked) => revoked,
+        Err(error) => {
+            tracing::debug!(peer = %from.short(), %error, "a revocation was not fetched");
+            return failed(Got::Failed);
+        }
+    };
+    let known = hall.with_store(move |store| store.revocations().is_revoked(&cid)).await;
+    let got = if matches!(known, Ok(Ok(true))) { Got::Stored } else { Got::Missing };
+    Done::Pulled { cid, from, got, revoked }
+}
+
+/// What this node says of itself.
+pub(super) async fn own(hall: &Arc<Hall>) -> Own {
+    let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+    let load = hall.sessions.load();
+    let mesh = hall.mesh.get();
+    Own {
+        addrs: mesh.map(|mesh| mesh.addrs()).unwrap_or_default(),
+        relay: mesh.and_then(|mesh| mesh.relay_url()),
+        label: hall.settings.label.clone(),
+        version: SOFTWARE.to_owned(),
+        load: Load {
+            sessions: count(hall.sessions.count(hall).await),
+            running: count(load.running.saturating_add(load.queued)),
+        },
+    }
+}
+
+/// Judges everybody anew.
+pub(super) async fn recheck(hall: Arc<Hall>, team: Arc<Team>) -> Done {
+    let (own, roll, me) = (team.chain(), Arc::clone(&team.roll), hall.id);
+    let (authority, id) = (Arc::clone(&hall.context.authority), team.id);
+    let judged = tokio::task::spawn_blocking(move || {
+        let mut over = Roll::recheck(&roll);
+        over.extend(authority.judge_member(id, me, &own).err().map(|error| (me, error)));
+        over
+    });
+    judged.await.map_or(Done::Nothing, Done::Rechecked)
+}
+
+/// Ends what members of before still have here.
+pub(super) async fn end(hall: Arc<Hall>, team: Arc<Team>) -> Done {
+    if let Err(error) = hall.end_claims_of_before(&team).await {
+        tracing::error!(team = %team.id.short(), %error, "tokens of removed members were not revoked");
+    }
+    Done::Nothing
+}
+
+/// Somebody who says that this node's membership was revoked shows the revocation.
+async fn refused(hall: &Arc<Hall>, team: &Arc<Team>, peer: NodeId, error: &MeetFault) {
+    let MeetFault::Client(ClientError::Refused(refusal)) = error else { return };
+    let Some(revocation) = refusal.ext.get(EXT_REVOCATION) else { return };
+    match hall.take_revoked(team.id, revocation).await {
+        Ok(Some(_)) => {
+            tracing::info!(team = %team.id.short(), peer = %peer.short(), "a member showed a revocation");
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "a revocation was not stored"),
+    }
+}
