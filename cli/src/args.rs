@@ -2,9 +2,12 @@
 
 mod attach;
 mod audit;
+mod mesh;
 mod prompt;
 mod session;
+mod team;
 mod token;
+mod transfer;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -13,9 +16,12 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use self::{
     attach::{AttachArgs, WaitArgs},
     audit::AuditArgs,
+    mesh::{DiscoverArgs, MeshArgs},
     prompt::{Mode, PromptArgs},
     session::{AuthCommand, Format, SessionCommand, TrustArgs},
+    team::{GrantArgs, InviteArgs, TeamCommand},
     token::{CreateArgs, DelegateArgs, RevokeArgs, TokenCommand, WhyArgs},
+    transfer::{GetFileArgs, InboxCommand, SendFileArgs, TransfersCommand},
 };
 
 /// Coding agents on all your machines, and your teammates', without a vendor's cloud.
@@ -72,8 +78,16 @@ pub(crate) enum Command {
     /// Who may do what: tokens issued and held
     #[command(subcommand)]
     Token(TokenCommand),
+    /// What others offer to send
+    #[command(subcommand)]
+    Inbox(InboxCommand),
     /// Who asked this machine's node for what, and what it answered
     Audit(AuditArgs),
+    /// Teams: who belongs together, and what members are given
+    #[command(subcommand)]
+    Team(TeamCommand),
+    /// The whole mesh as this machine's node sees it
+    Mesh(MeshArgs),
 }
 
 #[derive(Debug, Args)]
@@ -159,9 +173,21 @@ pub(crate) enum RpcCommand {
         #[command(flatten)]
         prompting: Box<PromptArgs>,
     },
+    /// Find nodes: those that the running node knows, or those on the local network
+    Discover(DiscoverArgs),
     /// Whom this node knows
     #[command(subcommand)]
     Peers(PeersCommand),
+    /// Send files and directories to that node's inbox; goes on where it broke off
+    SendFile(SendFileArgs),
+    /// Get a file or a directory that that node exports
+    GetFile(GetFileArgs),
+    /// Files on their way from and to this machine
+    #[command(args_conflicts_with_subcommands = true)]
+    Transfers {
+        #[command(subcommand)]
+        command: Option<TransfersCommand>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -190,6 +216,22 @@ pub(crate) enum PeersCommand {
         peer: String,
         /// The new label; without it the label is taken away
         label: Option<String>,
+    },
+    /// Trust one: a label that it alone claims then names it
+    Trust {
+        /// A node id, a unique prefix, or a label
+        peer: String,
+        /// Do not trust it any more
+        #[arg(long)]
+        no: bool,
+    },
+    /// Dial one, and say what was found
+    Probe {
+        /// A node id, a unique prefix, or a label
+        peer: String,
+        /// Give up after this long
+        #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
+        timeout: Duration,
     },
 }
 

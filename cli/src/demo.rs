@@ -3,8 +3,10 @@
 //! Three machines are played by three homes in temporary directories, on the loopback interface. Every line after
 //! a prompt is a process that was spawned; a step that does not do what it says fails the demo.
 
+mod files;
 mod machine;
 mod steps;
+mod team;
 
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use clankers_client::{Client, Introduction, RunIdentity};
+use clankers_client::{Client, Introduction, RunIdentity, transfer::Us};
 use clankers_node::{
     Hall, SOFTWARE,
     daemon::{hall_config, relay_named},
@@ -53,6 +53,12 @@ impl Machine {
         let seed = Zeroizing::new(*key.expose());
         let run = RunIdentity::new(*seed, random()?);
         Ok(Self { home: home.clone(), run, seed })
+    }
+
+    /// This machine's node, which signs receipts of what is got.
+    pub(crate) fn us(&self) -> Us {
+        let home = Some(self.home.root().to_owned());
+        Us { id: self.run.node(), seed: self.seed.clone(), home, now: clankers_node::clock::now }
     }
 
     /// The running node's note, if a node runs.

@@ -93,10 +93,13 @@ fn usage(error: &clap::Error) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Outcome {
-    // One thread serves a command; a node gets the machine's cores.
+    // One thread serves a command; a node, and files on their way, get the machine's cores.
     let serves = matches!(
         cli.command,
-        Some(Command::Daemon(DaemonCommand::Start(_)) | Command::Rpc(RpcCommand::Start(_)))
+        Some(
+            Command::Daemon(DaemonCommand::Start(_))
+                | Command::Rpc(RpcCommand::Start(_) | RpcCommand::SendFile(_) | RpcCommand::GetFile(_))
+        )
     );
     let mut builder = if serves {
         tokio::runtime::Builder::new_multi_thread()
@@ -117,6 +120,17 @@ fn is_option(text: &str) -> bool {
         || <Cli as clap::CommandFactory>::command().get_arguments().any(|arg| arg.get_long() == Some(name))
 }
 
+/// A flag of a prompt that stands in the command line.
+fn given_without_a_prompt() -> Option<String> {
+    use clap::{Args as _, CommandFactory as _, parser::ValueSource};
+    let matches = Cli::command().try_get_matches().ok()?;
+    let prompting = crate::args::PromptArgs::augment_args(clap::Command::new("prompt"));
+    let given =
+        |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let given = prompting.get_arguments().find(given)?;
+    Some(format!("--{}", given.get_long().unwrap_or_default()))
+}
+
 async fn dispatch(cli: Cli) -> Outcome {
     if cli.command.is_some() && cli.prompt.is_some() {
         return Err(CliError::usage("give a command, or a prompt with -p, not both"));
@@ -134,6 +148,9 @@ async fn dispatch(cli: Cli) -> Outcome {
         Some(Command::Ps(args)) => commands::ps::run(home()?, args, cli.json).await,
         Some(Command::Session(command)) => commands::session::run(home()?, command, cli.json).await,
         Some(Command::Token(command)) => Box::pin(commands::token::run(home()?, command, cli.json)).await,
+        Some(Command::Team(command)) => Box::pin(commands::team::run(home()?, command, cli.json)).await,
+        Some(Command::Mesh(args)) => Box::pin(commands::mesh::run(home()?, args, cli.json)).await,
+        Some(Command::Inbox(command)) => Box::pin(commands::inbox::run(home()?, command, cli.json)).await,
         Some(Command::Audit(args)) => commands::audit::run(home()?, args, cli.json).await,
         Some(Command::Models) => commands::models::run(&home()?, cli.json).await,
         Some(Command::Auth(command)) => commands::auth::run(&home()?, command, cli.json),
@@ -146,6 +163,11 @@ async fn dispatch(cli: Cli) -> Outcome {
             Some(text) => commands::prompt::here(home()?, &text, &cli.prompting).await,
             None if cli.prompting.stdin => commands::prompt::here(home()?, "-", &cli.prompting).await,
             None if !cli.json && commands::attach::at_a_terminal() => {
+                if let Some(flag) = given_without_a_prompt() {
+                    return Err(CliError::usage(format!("{flag} goes with a prompt, and there is none"))
+                        .hint(format!("clankers -p 'what to do' {flag} ..."))
+                        .hint("a new session with a model of its own: clankers attach --new --model MODEL"));
+                }
                 Box::pin(commands::attach::bare(home()?)).await
             }
             None => {

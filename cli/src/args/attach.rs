@@ -8,7 +8,7 @@ use super::{Mode, duration};
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct AttachArgs {
-    /// The session: an id, a unique prefix, or 'last'; without it you pick one
+    /// The session: an id, a unique prefix, or 'last' (yours that was used last); without it you pick one
     #[arg(value_name = "SESSION", conflicts_with = "new")]
     pub(crate) session: Option<String>,
     /// On another node: an id, a unique prefix, a label, or a ticket
@@ -42,7 +42,7 @@ pub(crate) struct AttachArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
-    /// The session: an id, a unique prefix, or 'last'
+    /// The session: an id, a unique prefix, or 'last' (yours that was used last)
     #[arg(value_name = "SESSION")]
     pub(crate) session: String,
     /// On another node: an id, a unique prefix, a label, or a ticket

@@ -10,7 +10,7 @@ use super::duration;
 /// What goes with any prompt.
 #[derive(Debug, Default, Args)]
 pub(crate) struct PromptArgs {
-    /// Go on in this session: an id, a unique prefix, or 'last'
+    /// Go on in this session: an id, a unique prefix, or 'last' (yours that was used last)
     #[arg(long, value_name = "ID|last", conflicts_with_all = ["new", "go_on", "resume"])]
     pub(crate) session: Option<String>,
     /// Go on in the last session of this directory; at another node, in your last one there

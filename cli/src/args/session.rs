@@ -14,13 +14,13 @@ pub(crate) enum SessionCommand {
     },
     /// Say what one is, and what happened in it
     Show {
-        /// The session: an id, a unique prefix, or 'last'
+        /// The session: an id, a unique prefix, or 'last' (yours that was used last)
         #[arg(value_name = "ID")]
         session: String,
     },
     /// Write one out
     Export {
-        /// The session: an id, a unique prefix, or 'last'
+        /// The session: an id, a unique prefix, or 'last' (yours that was used last)
         #[arg(value_name = "ID")]
         session: String,
         /// For people, for programs, or for a browser

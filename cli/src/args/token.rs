@@ -4,10 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use clankers_protocol::{
     NanoUsd,
+    message::Ext,
     money::NANO_PER_USD,
     request::{
         inspect::Question,
-        tokens::{CostLimit, Preset, Rights},
+        tokens::{CostLimit, Preset, Rights, with_file_rights},
     },
     text,
 };
@@ -102,7 +103,14 @@ pub(crate) struct RightsArgs {
     /// Prompt with just these tools
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     tools: Option<Vec<String>>,
-    /// Only beneath this path of the node's workspace (may be repeated); never with the shell
+    /// Send files into the inbox
+    #[arg(long)]
+    drop: bool,
+    /// Offer files, which the owner then takes or not
+    #[arg(long)]
+    offer: bool,
+    /// Only beneath this path of the node's workspace, for files sent of the inbox (may be repeated); never with the
+    /// shell
     #[arg(long, value_name = "PATH", value_parser = scope)]
     path: Vec<String>,
     /// Only this session, or all, whoever made them (may be repeated); without it, the holder's own
@@ -126,12 +134,17 @@ pub(crate) struct RightsArgs {
     /// How many prompts at a time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     concurrent: Option<u32>,
-    /// The largest file it may read or write, such as 10MB or 64KiB
+    /// The most it may read, write or send at a time, such as 10MB or 64KiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
 }
 
 impl RightsArgs {
+    /// The rights to send files, which travel beside the others.
+    pub(crate) fn files(&self) -> Ext {
+        with_file_rights(self.drop, self.offer)
+    }
+
     /// As the node is told.
     pub(crate) fn rights(self) -> Rights {
         let presets = [

@@ -26,7 +26,7 @@ use clankers_protocol::{
     message::Ext,
     refusal::ExitKind,
     request::{
-        attach::{Answer, AttachCancel, Detach, From, Input, Role},
+        attach::{Answer, AttachCancel, Detach, From, Input, Role, Unattended},
         prompt::When,
     },
 };
@@ -126,7 +126,7 @@ impl Desk {
 }
 
 async fn follow(stream: &mut AttachStream<Road>, args: &AttachArgs, history: PathBuf) -> Outcome {
-    let mut interrupts = crate::signals::Interrupts::new()?;
+    let mut signals = crate::signals::StopSignals::new()?;
     let mut desk = Desk::new(args, history);
     // What is typed before the session is there waits in the pipe.
     let (mut typing, mut entered) = (true, false);
@@ -139,24 +139,36 @@ async fn follow(stream: &mut AttachStream<Road>, args: &AttachArgs, history: Pat
                     desk.show(&shown, args)?;
                     continue;
                 }
-                Err(end) => return ended(&mut desk.view, stream, end),
+                Err(end) => return ended(&mut desk.view, stream, args, end),
             },
             typed = desk.typed.recv(), if typing && entered => typed,
-            () = interrupts.next() => Some(Typed::Interrupt),
+            signal = signals.next() => match signal {
+                "SIGINT" => Some(Typed::Interrupt),
+                // Whoever sent it does not wait for a goodbye; the terminal is given back.
+                _ => return desk.view.detached(stream.cursor().place(), args.remote.as_deref()).map_err(CliError::from)
+                    .and(Err(CliError::said(ExitKind::Interrupted))),
+            },
         };
         match typed {
             Some(Typed::Line(line)) => say(stream, &mut desk, &line, args).await?,
             Some(Typed::Leave) => stream.say(goodbye()),
             // Ctrl-D on a terminal leaves; the end of a file does not.
             None if std::io::stdin().is_terminal() && !args.read_only => stream.say(goodbye()),
-            None => typing = false,
+            None => {
+                typing = false;
+                // It may watch on, but nobody is here who could answer what is asked.
+                stream.say(FromViewer::Unattended(Unattended { ext: Ext::default() }));
+            }
             Some(Typed::Interrupt) if desk.interrupted || args.read_only || !stream.is_attached() => {
                 stream.say(goodbye());
             }
             Some(Typed::Interrupt) => {
                 desk.interrupted = true;
                 stream.say(cancel()?);
-                desk.view.note("cancelling; Ctrl-C again leaves, and what runs goes on");
+                desk.view.note(match desk.view.is_running() {
+                    true => "cancelling; Ctrl-C again leaves, and what runs goes on",
+                    false => "nothing runs; Ctrl-C again leaves",
+                });
             }
         }
     }
@@ -218,9 +230,9 @@ async fn say(stream: &mut AttachStream<Road>, desk: &mut Desk, line: &str, args:
     Ok(())
 }
 
-fn ended(view: &mut View, stream: &AttachStream<Road>, end: Ended<CliError>) -> Outcome {
+fn ended(view: &mut View, stream: &AttachStream<Road>, args: &AttachArgs, end: Ended<CliError>) -> Outcome {
     match end {
-        Ended::Detached => Ok(view.detached(stream.cursor().place())?),
+        Ended::Detached => Ok(view.detached(stream.cursor().place(), args.remote.as_deref())?),
         Ended::Refused(refusal) => Err(clankers_client::ClientError::Refused(refusal).into()),
         Ended::Unreachable(Some(Failure::Reach(error))) => Err(error),
         Ended::Unreachable(Some(Failure::Broke(error))) => Err(error.into()),

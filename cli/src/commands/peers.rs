@@ -1,15 +1,24 @@
 //! `rpc peers`: whom this node knows.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clankers_client::Client;
 use clankers_node::mesh::parse_ticket;
 use clankers_protocol::{
+    NodeId,
     message::Ext,
-    request::peers::{PeerChange, PeerEdit, PeerEdited, PeerList, PeerListReply, PeerRecord},
+    request::{
+        peers::{PeerChange, PeerEdit, PeerEdited, PeerList, PeerListReply, PeerRecord},
+        presence::{PeerProbe, PeerProbed},
+    },
+    text,
 };
 use serde_json::{Value, json};
 
+use super::{
+    team::show::{label, way},
+    token::known_as,
+};
 use crate::{
     args::PeersCommand,
     error::{CliError, Outcome},
@@ -17,9 +26,16 @@ use crate::{
     output::{self, ago, rfc3339},
 };
 
+/// How much longer than the peer the own node may take to answer (time).
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Characters of a line with a peer's words.
+const WORDS_CHARS: usize = 200;
+
 pub(crate) async fn run(machine: &Machine, command: PeersCommand, json: bool) -> Outcome {
     let change = match command {
         PeersCommand::List => None,
+        PeersCommand::Probe { peer, timeout } => return probe(machine, &peer, timeout, json).await,
+        PeersCommand::Trust { peer, no } => Some(PeerChange::Trust { peer, trusted: !no }),
         PeersCommand::Add { peer, addr, label } => Some(added(machine, &peer, &addr, label)?),
         PeersCommand::Remove { peer } => Some(PeerChange::Remove(peer)),
         PeersCommand::Label { peer, label } => Some(PeerChange::Label { peer, label }),
@@ -93,7 +109,30 @@ async fn all(client: &Client) -> Result<Vec<PeerRecord>, CliError> {
     }
 }
 
-fn value(peer: &PeerRecord) -> Value {
+/// Dials a peer from the running node.
+async fn probe(machine: &Machine, peer: &str, limit: Duration, json: bool) -> Outcome {
+    let local = machine.node().await?;
+    let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    let request = PeerProbe { leaf: None, peer: known_as(peer), limit_ms, ext: Ext::default() };
+    let patience = limit + PATIENCE;
+    let probed: Result<PeerProbed, _> = local.client.ask_within(&request, patience).await;
+    local.close().await;
+    let probed = probed?;
+    if json {
+        let mut value = value(&probed.peer);
+        if let Some(object) = value.as_object_mut() {
+            object.insert("path".into(), probed.path.into());
+            object.insert("rtt_us".into(), probed.rtt_us.into());
+        }
+        return Ok(output::json(&value)?);
+    }
+    let label = label(probed.peer.label.as_deref(), probed.peer.claimed.as_deref());
+    let way = way(Some(&probed.path), Some(probed.rtt_us));
+    let line = format!("✓ {} {label} answers: {way}", probed.peer.id.short());
+    Ok(output::lines([text::line(&line, WORDS_CHARS).as_str()])?)
+}
+
+pub(super) fn value(peer: &PeerRecord) -> Value {
     json!({
         "id": peer.id,
         "label": peer.label,
@@ -112,6 +151,8 @@ async fn edit(client: &Client, change: PeerChange, json: bool) -> Outcome {
         PeerChange::Add { .. } => "added",
         PeerChange::Remove(_) => "removed",
         PeerChange::Label { .. } => "labelled",
+        PeerChange::Trust { trusted: true, .. } => "trusted",
+        PeerChange::Trust { trusted: false, .. } => "no longer trusted:",
     };
     let reply: PeerEdited = client.ask(&PeerEdit { leaf: None, change, ext: Ext::default() }).await?;
     if json {
@@ -119,4 +160,19 @@ async fn edit(client: &Client, change: PeerChange, json: bool) -> Outcome {
     }
     let name = reply.peer.label.as_ref().map_or_else(String::new, |label| format!(" as {label}"));
     Ok(output::lines([format!("✓ {done} {}{name}", reply.peer.id).as_str()])?)
+}
+
+/// A peer of whom only the id is known.
+pub(super) fn stranger(id: NodeId) -> PeerRecord {
+    PeerRecord {
+        id,
+        label: None,
+        claimed: None,
+        addrs: Vec::new(),
+        relay: None,
+        via: Vec::new(),
+        version: None,
+        last_seen: None,
+        trusted: false,
+    }
 }

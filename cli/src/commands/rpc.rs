@@ -13,7 +13,7 @@ use clankers_protocol::{
 };
 use serde_json::json;
 
-use super::{peers, prompt};
+use super::{discover, get, peers, prompt, send, transfers};
 use crate::{
     args::{PromptArgs, RpcCommand},
     error::{CliError, Outcome},
@@ -31,7 +31,13 @@ pub(crate) async fn run(home: Home, command: RpcCommand, json: bool) -> Outcome 
         RpcCommand::Prompt { peer, text, prompting } => {
             remote_prompt(&machine, &peer, &text, &prompting).await
         }
+        RpcCommand::Discover(args) => Box::pin(discover::run(&machine, args, json)).await,
         RpcCommand::Peers(command) => peers::run(&machine, command, json).await,
+        RpcCommand::SendFile(args) => Box::pin(send::run(&machine, args, json)).await,
+        RpcCommand::GetFile(args) => Box::pin(get::run(&machine, args, json)).await,
+        RpcCommand::Transfers { command } => {
+            Box::pin(transfers::run(&machine, command.unwrap_or_default(), json)).await
+        }
     }
 }
 

@@ -49,7 +49,18 @@ pub(crate) async fn run(home: Home, command: SessionCommand, json: bool) -> Outc
 
 /// The session that a word means.
 fn find(home: &Home, word: &str) -> Result<SessionId, CliError> {
-    let found = Sessions::without_store(home).find(word, None).map_err(trouble)?;
+    let sessions = Sessions::without_store(home);
+    if word == "last" {
+        // As a node means it: one's own that was used last.
+        let own = Some(Machine::open(home)?.run.node());
+        let listed = sessions.list(false).map_err(trouble)?;
+        let last = listed.iter().find(|session| session.principal == own);
+        return last.map(|session| session.id).ok_or_else(|| {
+            CliError::new(ExitKind::NotFound, "there is no session of yours yet")
+                .hint("'clankers session list --all' lists all that are here")
+        });
+    }
+    let found = sessions.find(word, None).map_err(trouble)?;
     match found {
         Found::Session(id) => Ok(id),
         Found::NotFound => Err(CliError::new(ExitKind::NotFound, format!("there is no session '{word}'"))

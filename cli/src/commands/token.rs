@@ -59,7 +59,7 @@ async fn ask<Q: Message, A: Message>(machine: &Machine, request: &Q) -> Result<A
 }
 
 /// A peer as the node finds it: a ticket's addresses are of no use to it.
-fn known_as(peer: &str) -> String {
+pub(super) fn known_as(peer: &str) -> String {
     clankers_node::mesh::parse_ticket(peer).map_or_else(|_| peer.to_owned(), |ticket| ticket.id.to_string())
 }
 

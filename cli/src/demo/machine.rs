@@ -104,6 +104,11 @@ fn write_settings(home: &Path, label: &str, mdns_port: u16) -> std::io::Result<(
 }
 
 impl Machine {
+    /// Where its node keeps everything.
+    pub(super) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Runs `clankers ARGS` here, shown as a person would type it, with its output as it comes.
     pub(super) async fn clankers(&mut self, args: &[&str]) -> Result<Ran, CliError> {
         let words: Vec<String> = args.iter().map(|word| quoted(word)).collect();
@@ -215,6 +220,11 @@ impl Watching {
             show(&mut said, all).map(|()| there)
         };
         Ok(tokio::time::timeout(COMMAND_TIMEOUT, work).await.map_err(|_| late(&self.words))??)
+    }
+
+    /// `kill -9`; waits until it is gone.
+    pub(super) async fn kill(mut self) -> Outcome {
+        Ok(self.child.kill().await?)
     }
 
     /// Ctrl-C at its terminal.

@@ -18,7 +18,8 @@ const FIND_POLL: Duration = Duration::from_millis(100);
 /// How soon what runs under a token that was taken back must have ended (time): a second, and room for a busy machine.
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// What both nodes are started with: this machine only.
-const START: &[&str] = &["daemon", "start", "-d", "--bind", "127.0.0.1:0", "--relay", "off", "--mdns", "on"];
+pub(super) const START: &[&str] =
+    &["daemon", "start", "-d", "--bind", "127.0.0.1:0", "--relay", "off", "--mdns", "on"];
 
 /// Characters of a session's id that are typed (count): as `ps` prints them.
 const ID_CHARS: usize = 10;
@@ -39,9 +40,11 @@ pub(super) async fn play(stage: &mut Stage) -> Outcome {
     refused(stage).await?;
     granted(stage).await?;
     scoped(stage).await?;
-    passed_on(stage).await?;
+    let passed = passed_on(stage).await?;
     watched(stage).await?;
-    taken_back(stage).await?;
+    super::files::play(stage).await?;
+    super::team::play(stage).await?;
+    taken_back(stage, &passed).await?;
     stop(stage).await
 }
 
@@ -116,7 +119,8 @@ async fn scoped(stage: &mut Stage) -> Outcome {
     ok(stage.desk.clankers(&["ps"]).await?, "the desk sees its sessions").map(drop)
 }
 
-async fn passed_on(stage: &mut Stage) -> Outcome {
+/// Says which token was passed on.
+async fn passed_on(stage: &mut Stage) -> Result<String, CliError> {
     step(7, "The laptop's owner lets a friend search too, and no more; nobody needs to be asked for that")?;
     let cid = held(stage).await?;
     let friend = text(&stage.friend.ask(&["rpc", "id", "--json"]).await?, "id")?;
@@ -130,7 +134,8 @@ async fn passed_on(stage: &mut Stage) -> Outcome {
     let ran = stage.friend.clankers(&["rpc", "prompt", "desk", "/grep TODO src"]).await?;
     check(ok(ran, "the friend may search")?.stdout.contains("translate"), "grep found what is there")?;
     let ran = stage.friend.clankers(&["rpc", "prompt", "desk", "/read src/main.rs"]).await?;
-    exits(&ran, ExitKind::Denied, "what the laptop did not pass on is refused")
+    exits(&ran, ExitKind::Denied, "what the laptop did not pass on is refused")?;
+    Ok(cid)
 }
 
 async fn watched(stage: &mut Stage) -> Outcome {
@@ -154,14 +159,13 @@ async fn watched(stage: &mut Stage) -> Outcome {
     check(ran.stdout.contains("detached"), "the friend is told how to come back")
 }
 
-async fn taken_back(stage: &mut Stage) -> Outcome {
+async fn taken_back(stage: &mut Stage, cid: &str) -> Outcome {
     step(
-        9,
+        11,
         "The desk's owner takes the laptop's token back: what runs under it ends, the friend's part too",
     )?;
-    let cid = held(stage).await?;
     let watching = stage.laptop.begin(&["attach", "--remote", "desk", "last"], "watching").await?;
-    ok(stage.desk.clankers(&["token", "revoke", cid.as_str()]).await?, "the token is taken back")?;
+    ok(stage.desk.clankers(&["token", "revoke", cid]).await?, "the token is taken back")?;
     let taken = Instant::now();
     let ran = watching.finish().await?;
     exits(&ran, ExitKind::Denied, "the watching ends")?;
@@ -182,39 +186,39 @@ async fn held(stage: &Stage) -> Result<String, CliError> {
 }
 
 async fn stop(stage: &mut Stage) -> Outcome {
-    step(10, "Stop both")?;
-    for machine in [&mut stage.laptop, &mut stage.desk] {
+    step(12, "Stop all")?;
+    for machine in [&mut stage.friend, &mut stage.laptop, &mut stage.desk] {
         ok(machine.clankers(&["daemon", "stop"]).await?, "the node stopped")?;
     }
     Ok(())
 }
 
-fn say(words: &str) -> Outcome {
+pub(super) fn say(words: &str) -> Outcome {
     Ok(output::lines([words])?)
 }
 
-fn step(number: u32, title: &str) -> Outcome {
+pub(super) fn step(number: u32, title: &str) -> Outcome {
     Ok(output::lines(["", format!("── {number}. {title}").as_str()])?)
 }
 
-fn text(value: &Value, key: &str) -> Result<String, CliError> {
+pub(super) fn text(value: &Value, key: &str) -> Result<String, CliError> {
     let text = value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     text.map(str::to_owned).ok_or_else(|| failed(&format!("'{key}' is there")))
 }
 
-fn failed(what: &str) -> CliError {
+pub(super) fn failed(what: &str) -> CliError {
     CliError::new(ExitKind::Failed, format!("the demo failed: it does not hold that {what}"))
 }
 
-fn check(holds: bool, what: &str) -> Outcome {
+pub(super) fn check(holds: bool, what: &str) -> Outcome {
     if holds { Ok(()) } else { Err(failed(what)) }
 }
 
-fn ok(ran: Ran, what: &str) -> Result<Ran, CliError> {
+pub(super) fn ok(ran: Ran, what: &str) -> Result<Ran, CliError> {
     if ran.status.success() { Ok(ran) } else { Err(failed(what)) }
 }
 
-fn exits(ran: &Ran, kind: ExitKind, what: &str) -> Outcome {
+pub(super) fn exits(ran: &Ran, kind: ExitKind, what: &str) -> Outcome {
     let code = ran.status.code();
     say(&format!("(exit code {})", code.map_or_else(|| "none".to_owned(), |code| code.to_string())))?;
     check(code == Some(kind as i32), what)

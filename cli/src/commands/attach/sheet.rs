@@ -27,7 +27,7 @@ pub(super) struct Sheet {
     style: Style,
     /// What has begun and fills no row yet.
     row: String,
-    /// What the status line said last, but for the way there: that changes with every packet.
+    /// What the status line said last, but for the numbers of the way there.
     told: String,
     /// Whether the row begins where a line of the text does.
     begins: bool,
@@ -47,8 +47,11 @@ impl Sheet {
     /// What stands above the line that is edited.
     pub(super) fn status(&mut self, way: &str, words: &str) {
         self.editor.status(&format!("{way} · {words}"));
-        if self.told != words {
-            words.clone_into(&mut self.told);
+        // A round trip takes another time with every packet: that alone is not worth a line.
+        let plain = |c: &char| !c.is_ascii_digit() && *c != '.';
+        let told = format!("{} · {words}", way.chars().filter(plain).collect::<String>());
+        if self.told != told {
+            self.told = told;
             self.editor.refresh();
         }
     }

@@ -108,6 +108,11 @@ impl View {
         }
     }
 
+    /// Whether a prompt runs, as far as is known here.
+    pub(super) fn is_running(&self) -> bool {
+        self.running
+    }
+
     /// Which session is shown.
     pub(super) fn session(&self) -> SessionId {
         self.session
@@ -124,7 +129,14 @@ impl View {
     /// An event of the past: it changes nothing of what is known.
     pub(super) fn past(&mut self, item: &StreamItem) -> io::Result<()> {
         match (self.mode, item) {
-            (Mode::Json, StreamItem::Durable(durable)) => line(&jsonl::event(self.session, durable)),
+            (Mode::Json, StreamItem::Durable(durable)) => {
+                let mut value = jsonl::event(self.session, durable);
+                // Among the events of a stream it is to be told from those that come.
+                if let Some(fields) = value.as_object_mut().filter(|_| self.own.is_some()) {
+                    fields.insert("older".into(), true.into());
+                }
+                line(&value)
+            }
             (Mode::Json, StreamItem::Live(..)) => Ok(()),
             (Mode::Text, item) => self.item(item),
         }
@@ -341,6 +353,13 @@ impl View {
             {
                 self.rest(message)?;
             }
+            StreamItem::Durable(Durable { event: Event::Settled(settled), .. }) if self.sheet.is_none() => {
+                // How it ended, unless well: a tool that was called without a model says only here why it was not run.
+                self.put(item)?;
+                let why = settled.reason.as_deref().and_then(|reason| reason.lines().next());
+                why.into_iter().for_each(|why| self.note(why));
+                return Ok(());
+            }
             _ => {}
         }
         self.put(item)
@@ -370,7 +389,7 @@ impl View {
     }
 
     /// The last line.
-    pub(super) fn detached(&mut self, cursor: Option<(u64, u64)>) -> io::Result<()> {
+    pub(super) fn detached(&mut self, cursor: Option<(u64, u64)>, remote: Option<&str>) -> io::Result<()> {
         // The terminal is given back first: what is said now is said after it.
         self.sheet = None;
         if self.mode == Mode::Json {
@@ -379,7 +398,8 @@ impl View {
         let session = self.session.short();
         let words = match cursor {
             Some((epoch, seq)) => {
-                format!("detached; come back with: clankers attach {session} --after {epoch}:{seq}")
+                let peer = remote.map(|peer| format!(" --remote {peer}")).unwrap_or_default();
+                format!("detached; come back with: clankers attach {session}{peer} --after {epoch}:{seq}")
             }
             None => "detached".to_owned(),
         };

@@ -28,10 +28,10 @@ pub(super) async fn create(machine: &Machine, args: CreateArgs, json: bool) -> O
     let request = TokenCreate {
         leaf: None,
         audience: known_as(&args.audience),
+        ext: args.rights.files(),
         rights: args.rights.rights(),
         expire_secs: args.expire.as_secs(),
         renew: args.renew,
-        ext: Ext::default(),
     };
     let made = ask(machine, &request).await?;
     hand_over(machine, made, &args.audience, args.deliver, json).await
@@ -47,9 +47,9 @@ pub(super) async fn delegate(
         leaf: None,
         from,
         audience: known_as(&args.audience),
+        ext: args.rights.files(),
         rights: args.rights.rights(),
         expire_secs: args.expire.map(|time| time.as_secs()),
-        ext: Ext::default(),
     };
     let made = ask(machine, &request).await?;
     hand_over(machine, made, &args.audience, args.deliver, json).await

@@ -1,0 +1,166 @@
+//! `mesh`: the whole mesh as this machine's node sees it.
+
+use std::time::Duration;
+
+use clankers_client::Client;
+use clankers_node::store::Home;
+use clankers_protocol::{
+    message::Ext,
+    request::{
+        presence::{MeshNode, MeshView, MeshViewReply},
+        session::SessionState,
+    },
+    text,
+};
+use serde_json::{Value, json};
+
+use super::{
+    peers, ps,
+    team::show::{label, load, state, way},
+};
+use crate::{
+    args::MeshArgs,
+    error::{CliError, Outcome},
+    local::Machine,
+    output::{self, ago},
+    signals::Interrupts,
+};
+
+/// How much longer than the members the own node may take to answer (time).
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often a watched view is looked at again (time).
+const LOOK: Duration = Duration::from_secs(1);
+/// Characters of a session's title.
+const TITLE_CHARS: usize = 60;
+
+pub(crate) async fn run(home: Home, args: MeshArgs, json: bool) -> Outcome {
+    let machine = Machine::open(&home)?;
+    let local = machine.node_or_hall().await?;
+    if local.in_process() {
+        anstream::eprintln!(
+            "! no node runs here, so nobody is asked: start it with 'clankers daemon start -d'"
+        );
+    }
+    let done = if args.watch {
+        watch(&local.client, args.timeout, json).await
+    } else {
+        match view(&local.client, args.timeout).await {
+            Ok(nodes) => show(&nodes, json),
+            Err(error) => Err(error),
+        }
+    };
+    local.close().await;
+    done
+}
+
+/// All nodes, page by page; their sessions are asked for within `limit`.
+pub(super) async fn view(client: &Client, limit: Duration) -> Result<Vec<MeshNode>, CliError> {
+    let mut nodes = Vec::new();
+    loop {
+        let ask_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let request = MeshView { leaf: None, skip: nodes.len() as u64, ask_ms, ext: Ext::default() };
+        let reply: MeshViewReply = client.ask_within(&request, limit + PATIENCE).await?;
+        let ended = reply.more == 0 || reply.nodes.is_empty();
+        nodes.extend(reply.nodes);
+        if ended {
+            return Ok(nodes);
+        }
+    }
+}
+
+/// Shows the view again whenever it says something else.
+async fn watch(client: &Client, limit: Duration, json: bool) -> Outcome {
+    let mut interrupts = Interrupts::new().map_err(CliError::machine)?;
+    let mut shown = String::new();
+    loop {
+        let nodes = tokio::select! {
+            nodes = view(client, limit) => nodes?,
+            () = interrupts.next() => return Ok(()),
+        };
+        // Times and round trips change all the time: they alone are no news.
+        let says: Vec<_> = nodes.iter().map(gist).collect();
+        let says = format!("{says:?}");
+        if says != shown {
+            if !shown.is_empty() && !json {
+                output::lines([""])?;
+            }
+            shown = says;
+            show(&nodes, json)?;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = interrupts.next() => return Ok(()),
+        }
+    }
+}
+
+fn gist(node: &MeshNode) -> impl std::fmt::Debug + use<> {
+    let sessions: Vec<_> =
+        node.sessions.iter().flatten().map(|session| (session.id, session.state, session.head_seq)).collect();
+    let peer = &node.peer;
+    let names = (peer.id, peer.label.clone(), peer.claimed.clone(), peer.version.clone());
+    (names, node.teams.clone(), node.state, node.path.clone(), node.load, sessions)
+}
+
+fn show(nodes: &[MeshNode], json: bool) -> Outcome {
+    if json {
+        return Ok(output::json(&Value::Array(nodes.iter().map(value).collect()))?);
+    }
+    let now = clankers_node::clock::now();
+    let rows: Vec<[String; 9]> = nodes
+        .iter()
+        .map(|node| {
+            let peer = &node.peer;
+            let label = label(peer.label.as_deref(), peer.claimed.as_deref());
+            let how = if node.me { "this node".to_owned() } else { peer.via.join(",") };
+            let seen = match node.me {
+                true => String::new(),
+                false => peer.last_seen.map(|at| ago(at, now)).unwrap_or_default(),
+            };
+            [
+                label,
+                peer.id.short(),
+                node.teams.join(","),
+                node.state.map(state).unwrap_or_default().to_owned(),
+                way(node.path.as_deref(), node.rtt_us),
+                load(node.load),
+                how,
+                peer.version.clone().unwrap_or_default(),
+                seen,
+            ]
+        })
+        .collect();
+    output::table(["LABEL", "ID", "TEAM", "STATE", "PATH", "LOAD", "KNOWN BY", "VERSION", "SEEN"], &rows)?;
+    let sessions: Vec<String> = nodes.iter().flat_map(sessions).collect();
+    if !sessions.is_empty() {
+        output::lines(["", "sessions you may see:"].into_iter().chain(sessions.iter().map(String::as_str)))?;
+    }
+    Ok(())
+}
+
+fn sessions(node: &MeshNode) -> Vec<String> {
+    let label = label(node.peer.label.as_deref(), node.peer.claimed.as_deref());
+    let whose = if label.is_empty() { node.peer.id.short() } else { label };
+    let line = |session: &clankers_protocol::request::session::SessionInfo| {
+        let mark = if session.state == SessionState::Running { "▶" } else { " " };
+        let title = text::line(&session.title, TITLE_CHARS);
+        format!("{mark} {}  {}  {title}", text::line(&whose, TITLE_CHARS), session.id.short())
+    };
+    node.sessions.iter().flatten().map(line).collect()
+}
+
+pub(super) fn value(node: &MeshNode) -> Value {
+    let mut value = peers::value(&node.peer);
+    if let Some(object) = value.as_object_mut() {
+        let sessions = node.sessions.as_ref().map(|list| list.iter().map(ps::value).collect::<Vec<_>>());
+        object.insert("me".into(), node.me.into());
+        object.insert("teams".into(), node.teams.clone().into());
+        object.insert("state".into(), node.state.map(state).into());
+        object.insert("path".into(), node.path.clone().into());
+        object.insert("rtt_us".into(), node.rtt_us.into());
+        let load = node.load.map(|load| json!({"sessions": load.sessions, "running": load.running}));
+        object.insert("load".into(), load.into());
+        object.insert("sessions".into(), sessions.into());
+    }
+    value
+}

@@ -1,0 +1,306 @@
+//! `rpc transfers`: files on their way. What this machine began is in records that every command reads; what comes in,
+//! its node knows.
+
+use std::time::{Duration, Instant};
+
+use clankers_client::{
+    Client,
+    transfer::{Direction, Job, Record, RecordError, State, TransferError},
+};
+use clankers_protocol::{
+    message::Ext,
+    refusal::ExitKind,
+    request::transfer::{
+        OnConflict,
+        keeping::{
+            self, SendOptions, TransferChange, TransferEdit, TransferEdited, TransferInfo, TransferList,
+            TransferListReply, TransferState,
+        },
+    },
+    text,
+};
+use serde_json::{Value, json};
+
+use super::{
+    carry::{Carrier, records, short, shown_name},
+    progress::size,
+    send,
+};
+use crate::{
+    args::TransfersCommand,
+    error::{CliError, Outcome},
+    local::Machine,
+    output::{self, ago, rfc3339},
+};
+
+/// How long a transfer that was asked to stop may take for it (time).
+const STOP: Duration = Duration::from_secs(10);
+/// How often is looked whether it has (time).
+const LOOK: Duration = Duration::from_millis(50);
+/// Errors that are told beneath the list, the latest (count); '--json' has all.
+const WHYS: usize = 5;
+/// Characters of a name in a list.
+const NAME_CHARS: usize = 48;
+
+pub(crate) async fn run(machine: &Machine, command: TransfersCommand, json: bool) -> Outcome {
+    match command {
+        TransfersCommand::List => list(machine, json).await,
+        TransfersCommand::Cancel { id } => cancel(machine, &id, json).await,
+        TransfersCommand::Resume { id, detach } => resume(machine, &id, detach, json).await,
+        TransfersCommand::Forget { id } => forget(machine, &id, json).await,
+    }
+}
+
+/// One line of the list.
+struct Line {
+    id: String,
+    direction: &'static str,
+    peer: String,
+    name: String,
+    state: &'static str,
+    bytes: u64,
+    total: u64,
+    files: u64,
+    error: Option<String>,
+    at: clankers_protocol::Timestamp,
+    receipt: Option<Value>,
+}
+
+async fn list(machine: &Machine, json: bool) -> Outcome {
+    let kept = records(machine).list().map_err(TransferError::from)?;
+    let mut lines: Vec<Line> = kept.iter().map(recorded).collect();
+    let local = machine.node_or_hall().await?;
+    let incoming = all(&local.client).await;
+    local.close().await;
+    for info in incoming? {
+        if !lines.iter().any(|line| line.id == info.transfer.to_string()) {
+            lines.push(known(&info));
+        }
+    }
+    lines.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.id.cmp(&b.id)));
+    if json {
+        return Ok(output::json(&Value::Array(lines.iter().map(as_json).collect()))?);
+    }
+    let now = clankers_node::clock::now();
+    let rows: Vec<[String; 7]> = lines.iter().map(|line| row(line, now)).collect();
+    output::table(["ID", "WAY", "PEER", "NAME", "STATE", "DONE", "WHEN"], &rows)?;
+    for line in lines.iter().filter(|line| line.error.is_some()).take(WHYS) {
+        let (id, error) = (text::head(&line.id, 10), line.error.as_deref().unwrap_or_default());
+        anstream::eprintln!("! {id}: {}", text::line(error, 300));
+    }
+    Ok(())
+}
+
+fn recorded(record: &Record) -> Line {
+    let receipt = record.receipt.as_ref().map(|receipt| {
+        json!({
+            "files": receipt.files, "bytes": receipt.bytes, "sent_bytes": receipt.sent_bytes, "root": receipt.root,
+            "name": receipt.name, "signed": receipt.signed, "signature": receipt.signature,
+        })
+    });
+    Line {
+        id: record.id.clone(),
+        direction: match record.direction {
+            Direction::Send => "send",
+            Direction::Get => "get",
+        },
+        peer: if record.peer.len() > 64 { record.subject.short() } else { record.peer.clone() },
+        name: shown_name(record),
+        state: record.state.word(),
+        bytes: record.bytes,
+        total: record.total,
+        files: record.files,
+        error: record.error.clone().filter(|_| !matches!(record.state, State::Done | State::Running)),
+        at: record.updated,
+        receipt,
+    }
+}
+
+fn known(info: &TransferInfo) -> Line {
+    Line {
+        id: info.transfer.to_string(),
+        direction: match info.direction {
+            keeping::Direction::Send => "send",
+            keeping::Direction::Receive => "receive",
+        },
+        peer: info.label.clone().unwrap_or_else(|| info.peer.short()),
+        name: info.name.clone(),
+        state: state_word(info.state),
+        bytes: info.done_bytes,
+        total: info.bytes,
+        files: info.files.into(),
+        error: info.error.clone(),
+        at: info.at,
+        receipt: None,
+    }
+}
+
+fn state_word(state: TransferState) -> &'static str {
+    match state {
+        TransferState::Running => "running",
+        TransferState::Waiting => "waiting",
+        TransferState::Interrupted => "interrupted",
+        TransferState::Done => "done",
+        TransferState::Failed => "failed",
+        TransferState::Cancelled => "cancelled",
+    }
+}
+
+fn row(line: &Line, now: clankers_protocol::Timestamp) -> [String; 7] {
+    let done = if line.total == 0 || line.bytes == line.total {
+        size(line.bytes)
+    } else {
+        format!("{} of {}", size(line.bytes), size(line.total))
+    };
+    [
+        text::head(&line.id, 10).to_owned(),
+        line.direction.to_owned(),
+        line.peer.clone(),
+        text::line(&line.name, NAME_CHARS),
+        line.state.to_owned(),
+        done,
+        ago(line.at, now),
+    ]
+}
+
+fn as_json(line: &Line) -> Value {
+    json!({
+        "id": line.id, "direction": line.direction, "peer": line.peer, "name": line.name, "state": line.state,
+        "bytes": line.bytes, "total": line.total, "files": line.files, "error": line.error,
+        "at": rfc3339(line.at), "receipt": line.receipt,
+    })
+}
+
+/// All that the node knows, page by page.
+async fn all(client: &Client) -> Result<Vec<TransferInfo>, CliError> {
+    let mut found = Vec::new();
+    loop {
+        let skip = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        let page: TransferListReply =
+            client.ask(&TransferList { leaf: None, skip, ext: Ext::default() }).await?;
+        let is_last = page.more == 0 || page.transfers.is_empty();
+        found.extend(page.transfers);
+        if is_last {
+            return Ok(found);
+        }
+    }
+}
+
+/// The record of this name; none when it may be one that comes in.
+fn own(machine: &Machine, id: &str) -> Result<Option<Record>, CliError> {
+    match records(machine).find(id) {
+        Ok(record) => Ok(Some(record)),
+        Err(RecordError::None(_)) => Ok(None),
+        Err(error) => Err(TransferError::from(error).into()),
+    }
+}
+
+async fn cancel(machine: &Machine, id: &str, json: bool) -> Outcome {
+    let Some(record) = own(machine, id)? else {
+        return edit(machine, id, TransferChange::Cancel, json).await;
+    };
+    let kept = records(machine);
+    if kept.ask_to_cancel(&record.id).map_err(TransferError::from)? {
+        let begun = Instant::now();
+        while kept.is_running(&record.id) {
+            if begun.elapsed() >= STOP {
+                let words = format!("{} was asked to stop, and has not yet", short(&record));
+                return Err(
+                    CliError::new(ExitKind::Timeout, words).hint("see it with 'clankers rpc transfers'")
+                );
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    } else if record.state.is_over() {
+        let words = format!("{} is over: {}", short(&record), record.state.word());
+        return Err(CliError::new(ExitKind::Failed, words));
+    } else {
+        kept.settle(&Record { state: State::Cancelled, ..record.clone() }).map_err(TransferError::from)?;
+    }
+    said(&record.id, "cancelled", "is cancelled; what arrived is kept there", json)
+}
+
+async fn resume(machine: &Machine, id: &str, detach: bool, json: bool) -> Outcome {
+    let Some(record) = own(machine, id)? else {
+        return edit(machine, id, TransferChange::Resume, json).await;
+    };
+    if record.state == State::Done {
+        let words = format!("{} is done: there is nothing left to send", short(&record));
+        return Err(CliError::new(ExitKind::Failed, words));
+    }
+    if record.state == State::Partial {
+        let words = format!("{} ended without some of its files", short(&record));
+        return Err(CliError::new(ExitKind::Failed, words)
+            .hint("send it again with --on-conflict skip: what is there is not sent again"));
+    }
+    if detach {
+        if record.direction == Direction::Get {
+            let error = CliError::usage("only what is sent can be left to the node");
+            return Err(error.hint(format!("clankers rpc transfers resume {}", short(&record))));
+        }
+        let on_conflict = match record.on_conflict.as_str() {
+            "refuse" => OnConflict::Refuse,
+            "overwrite" => OnConflict::Overwrite,
+            "skip" => OnConflict::Skip,
+            _ => OnConflict::Rename,
+        };
+        let options = SendOptions {
+            to: record.to.clone(),
+            on_conflict,
+            follow_links: record.follow_links,
+            exclude: record.exclude.clone(),
+        };
+        return send::hand_over(machine, &record.peer, vec![record.path.clone()], options, json).await;
+    }
+    let mut carrier = Carrier::to(machine, &record.peer, json).await?;
+    let done = if carrier.subject() == Some(record.subject) {
+        match Job::resume(&records(machine), &record.id) {
+            Ok(mut job) => carrier.carry(&mut job).await,
+            Err(error) => Err(error.into()),
+        }
+    } else {
+        let words = format!("'{}' is another node now than when this began", text::line(&record.peer, 64));
+        Err(CliError::new(ExitKind::NotFound, words).hint(format!("then it was {}", record.subject)))
+    };
+    carrier.close().await;
+    done
+}
+
+async fn forget(machine: &Machine, id: &str, json: bool) -> Outcome {
+    let Some(record) = own(machine, id)? else {
+        return edit(machine, id, TransferChange::Forget, json).await;
+    };
+    match records(machine).forget(&record.id) {
+        Ok(()) => said(&record.id, "forgotten", "is forgotten", json),
+        Err(RecordError::Running) => {
+            Err(CliError::new(ExitKind::Failed, format!("{} is running", short(&record)))
+                .hint(format!("stop it first: clankers rpc transfers cancel {}", short(&record))))
+        }
+        Err(error) => Err(TransferError::from(error).into()),
+    }
+}
+
+/// Asks the node about what comes in.
+async fn edit(machine: &Machine, id: &str, change: TransferChange, json: bool) -> Outcome {
+    let local = machine.node_or_hall().await?;
+    let request = TransferEdit { leaf: None, transfer: id.to_owned(), change, ext: Ext::default() };
+    let edited: Result<TransferEdited, _> = local.client.ask(&request).await;
+    local.close().await;
+    let transfer = edited?.transfer;
+    let (word, line) = match change {
+        TransferChange::Cancel => ("cancelled", "is cancelled; what arrived is kept"),
+        TransferChange::Resume => ("resumed", "goes on"),
+        TransferChange::Forget => {
+            ("forgotten", "is forgotten, and what arrived of it and was not whole is removed")
+        }
+    };
+    said(&transfer.transfer.to_string(), word, line, json)
+}
+
+fn said(id: &str, word: &str, line: &str, json: bool) -> Outcome {
+    if json {
+        return Ok(output::json(&json!({"transfer": id, "state": word}))?);
+    }
+    let line = format!("✓ {} {line}", text::head(id, 10));
+    Ok(output::lines([line.as_str()])?)
+}
