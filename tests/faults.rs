@@ -2,6 +2,9 @@
 //!
 //! One viewer sits beside the node, its network untouched: what it sees is the truth. The other attaches from another
 //! host, over the link that suffers. Every durable event must reach both, once and in order.
+//!
+//! Beside them what takes longer or needs strace: a viewer that is [`frozen`] for a minute, a session [`kills`] at each of
+//! its calls that change a file, a [`broken_disk`], [`restarts`] after every line, and how soon one is [`late`].
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -12,6 +15,17 @@
     missing_docs,
     reason = "tests"
 )]
+
+#[path = "faults/broken_disk.rs"]
+mod broken_disk;
+#[path = "faults/frozen.rs"]
+mod frozen;
+#[path = "faults/kills.rs"]
+mod kills;
+#[path = "faults/late.rs"]
+mod late;
+#[path = "faults/restarts.rs"]
+mod restarts;
 
 use std::{
     os::unix::fs::PermissionsExt as _,

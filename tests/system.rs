@@ -38,7 +38,11 @@ mod main_job;
 mod model_failures;
 #[path = "system/prompts.rs"]
 mod prompts;
+#[path = "system/teams.rs"]
+mod teams;
 #[path = "system/tokens.rs"]
 mod tokens;
+#[path = "system/transfer.rs"]
+mod transfer;
 
 const BIN: &str = env!("CARGO_BIN_EXE_clankers");

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use clankers_node::settings::{
-    Agent, Anthropic, Audit, Authority, Limits, LocalServers, Models, Network, OpenAi, Scripted, Settings,
+    Agent, Anthropic, Audit, Authority, Files, Limits, LocalServers, Models, Network, OpenAi, Scripted,
+    Settings,
 };
 use clankers_protocol::{
     SessionId,
@@ -79,7 +80,20 @@ fn keys(prefix: &str, table: &toml::Table, found: &mut BTreeSet<String>) {
 
 /// No `..` here: a new setting does not compile until it stands in this test, and so in the document.
 fn all_are_set(settings: Settings) -> bool {
-    let Settings { label, workspace, model, network, models, limits, agent, authority, audit } = settings;
+    let Settings { label, workspace, model, network, models, limits, agent, authority, audit, files } =
+        settings;
+    let Files {
+        inbox,
+        exports,
+        max_bytes_per_peer,
+        max_bytes,
+        max_files: max_sent,
+        max_depth,
+        keep_free_bytes,
+        offer_wait_secs,
+        keep_parts_secs,
+    } = files;
+    let taken = Files::default();
     let Authority { not_before, default_max_cost } = authority;
     let Audit { keep_days, max_file_bytes, max_files } = audit;
     let kept = Audit::default();
@@ -120,6 +134,15 @@ fn all_are_set(settings: Settings) -> bool {
         && keep_days != kept.keep_days
         && max_file_bytes != kept.max_file_bytes
         && max_files != kept.max_files
+        && inbox.is_some()
+        && !exports.is_empty()
+        && max_bytes_per_peer != taken.max_bytes_per_peer
+        && max_bytes != taken.max_bytes
+        && max_sent != taken.max_files
+        && max_depth != taken.max_depth
+        && keep_free_bytes != taken.keep_free_bytes
+        && offer_wait_secs != taken.offer_wait_secs
+        && keep_parts_secs != taken.keep_parts_secs
 }
 
 #[test]

@@ -96,6 +96,11 @@ fn arrows_up_and_sideways_are_found() {
     // What only tests may do beside each other does not ship.
     assert_eq!(with(&[("clankers", "clankers-tests", Use::Ships)]).len(), 1);
     assert!(with(&[("ucan", "clankers-protocol", Use::Ships)])[0].contains("know nothing"));
+    // The simulations run the machines, not the shells around them.
+    assert_eq!(with(&[("clankers-simulations", "clankers-protocol", Use::Ships)]), Vec::<String>::new());
+    for room in ["clankers-mesh", "clankers-node", "clankers-store"] {
+        assert!(with(&[("clankers-simulations", room, Use::Tests)])[0].contains("is to use"), "{room}");
+    }
 }
 
 #[test]

@@ -40,10 +40,12 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("clankers-tools", 2),
     ("clankers-store", 2),
     ("clankers-context", 2),
+    ("clankers-files", 2),
     ("clankers-client", 3),
     ("clankers-node", 3),
     ("clankers-tests", 4),
     ("clankers-lab", 4),
+    ("clankers-simulations", 4),
     ("clankers", 4),
 ];
 
@@ -55,18 +57,24 @@ pub(crate) const BESIDE: &[(&str, &str, Use)] = &[
     ("clankers", "clankers-lab", Use::Tests),
 ];
 
+/// Rooms that use few of the others, however far up they are: room, which it may use.
+pub(crate) const NARROW: &[(&str, &[&str])] =
+    &[("clankers-simulations", &["clankers-protocol", "clankers-auth"])];
+
 /// Crates that know nothing of clankers, whatever their floor.
 pub(crate) const STRANGERS: &[&str] = &["ucan"];
 
 /// Dependencies that live in some rooms only: prefix of the name (a whole name ends in `$`), rooms.
 pub(crate) const WALLED: &[(&str, &[&str])] = &[
+    // Its sans-IO core only: without its default features it brings no transport.
+    ("iroh-gossip$", &["clankers-mesh", "clankers-simulations", "clankers-tests"]),
     ("iroh", &["clankers-mesh", "clankers-tests"]),
     ("mdns-sd$", &["clankers-mesh", "clankers-tests"]),
     ("quinn", &["clankers-tests"]),
     ("redb$", &["clankers-store"]),
     ("reqwest$", &["clankers-models"]),
     ("hyper", &["clankers-models"]),
-    ("clap", &["clankers", "clankers-lab"]),
+    ("clap", &["clankers", "clankers-lab", "clankers-simulations"]),
 ];
 
 /// Rooms without a clock, a socket or a task: nothing of this may be in what they ship, however far down.
@@ -116,6 +124,10 @@ fn direction(graph: &Graph, from: &str, floor_from: u8, arrow: &Arrow) -> Option
     }
     if STRANGERS.contains(&from) {
         return Some(format!("{from} -> {}: {from} is to know nothing of clankers", arrow.to));
+    }
+    let narrow = NARROW.iter().find(|(room, _)| *room == from);
+    if let Some((_, rooms)) = narrow.filter(|(_, rooms)| !rooms.contains(&arrow.to.as_str())) {
+        return Some(format!("{from} -> {}: {from} is to use {} only", arrow.to, rooms.join(", ")));
     }
     let beside = BESIDE
         .iter()

@@ -2,8 +2,12 @@
 
 #[path = "samples/attach.rs"]
 mod attach;
+#[path = "samples/teams.rs"]
+mod teams;
 #[path = "samples/tokens.rs"]
 mod tokens;
+#[path = "samples/transfer.rs"]
+mod transfer;
 
 use clankers_protocol::{
     CidDigest, Message, NanoUsd, NodeId, PromptId, SessionId, Timestamp,
@@ -120,10 +124,22 @@ fn usage() -> Usage {
 
 /// All of them.
 pub(crate) fn all() -> Vec<Sample> {
-    [greetings(), nodes(), sessions(), prompts(), peers(), tokens::all(), attach::all(), events(), deltas()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        greetings(),
+        nodes(),
+        sessions(),
+        prompts(),
+        peers(),
+        tokens::all(),
+        teams::all(),
+        attach::all(),
+        transfer::all(),
+        events(),
+        deltas(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn greetings() -> Vec<Sample> {
@@ -246,6 +262,7 @@ fn peers() -> Vec<Sample> {
         label: Some("desk".into()),
     };
     let label = PeerChange::Label { peer: "desk".into(), label: None };
+    let trust = PeerChange::Trust { peer: "desk".into(), trusted: true };
     vec![
         message("", PeerList { leaf: LEAF, skip: 200, ext: ext() }),
         message("", PeerListReply { peers: vec![record()], more: 3, ext: ext() }),
@@ -254,6 +271,7 @@ fn peers() -> Vec<Sample> {
         message("add", edit(add)),
         message("remove", edit(PeerChange::Remove("desk".into()))),
         message("label", edit(label)),
+        message("trust", edit(trust)),
         message("", PeerEdited { peer: record(), ext: ext() }),
     ]
 }

@@ -4,7 +4,9 @@
 //! whoever started it. A client binds, connects, and sends [`ECHO_BYTES`] at a time: over QUIC each on a bi stream
 //! of its own, as our requests are; over TCP all on one connection.
 
+mod bulk;
 mod iroh;
+pub mod lan;
 mod quinn;
 mod tcp;
 
@@ -65,6 +67,31 @@ pub fn serve(carrier: Carrier) {
     });
     // A read of standard input may still block a thread, which dropping the runtime would wait for.
     std::process::exit(0);
+}
+
+/// Takes streams of bytes over iroh until standard input ends.
+///
+/// # Panics
+/// When it cannot listen.
+pub fn serve_bulk() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().build().expect("a runtime").block_on(async {
+        tokio::select! {
+            () = bulk::serve(|at| println!("{at}")) => {}
+            () = input_ends() => {}
+        }
+    });
+    std::process::exit(0);
+}
+
+/// Sends so many bytes in one stream over iroh to where such a server said it is: the time it took, connecting left out.
+///
+/// # Panics
+/// When anything fails.
+#[must_use]
+pub fn send_bulk(at: &str, bytes: u64) -> Duration {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().build().expect("a runtime").block_on(bulk::send(at, bytes))
 }
 
 /// Binds, connects to where a server said it is, and echoes `count` times: the time of each round trip.

@@ -8,6 +8,8 @@
 // The workspace in tests/fuzz/ takes this file in by its path, and then looks for these beside it.
 #[path = "fuzz/disk.rs"]
 pub mod disk;
+#[path = "fuzz/files.rs"]
+pub mod files;
 #[path = "fuzz/grants.rs"]
 pub mod grants;
 #[path = "fuzz/seeds.rs"]
@@ -86,6 +88,23 @@ pub const TARGETS: &[Target] = &[
     target("words", wire::words, || {
         seeds::words(&["plain", "two\nlines\t", "\u{1b}[2J", "a\u{202e}b\u{200b}c\u{9b}31m", "héllo wörld"])
     }),
+    target("names", files::names, || {
+        seeds::words(&[
+            "a/b.txt",
+            "..",
+            "a//b",
+            "C:\\x",
+            "e\u{301}",
+            "\u{1b}[2J",
+            "nul",
+            "a\u{200d}b",
+            "straße/ﬁ",
+            ".clankers-part",
+        ])
+    }),
+    target("manifest", files::manifest, files::manifests),
+    target("receiver", files::receiver, files::conversations),
+    target("gossip", wire::gossip, seeds::payloads),
     target("session_log", disk::session_log, seeds::logs),
 ];
 

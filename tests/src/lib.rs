@@ -5,6 +5,7 @@
 //! - [`node`]: a running node: started, asked, stopped, killed, started again on the same home
 //! - [`script`]: what the scripted model says
 //! - [`model`]: an OpenAI-compatible server that answers well or badly
+//! - [`pacer`]: one that speaks at a pace and says when
 //! - [`hostile`]: a peer over real QUIC that says whatever it likes, and [`forge`], the tokens it shows
 //! - [`owner`]: a node's owner as a client within this process
 //! - [`process`] and [`capture`]: children that never outlive the test, and what they printed when
@@ -37,6 +38,7 @@ pub mod load;
 pub mod model;
 pub mod node;
 pub mod owner;
+pub mod pacer;
 pub mod process;
 pub mod proxy;
 pub mod script;

@@ -29,3 +29,5 @@ pub const MODEL_REQUESTS: usize = 10_000;
 pub const MODEL_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 /// What a baseline's request and answer carry (bytes).
 pub const ECHO_BYTES: usize = 64;
+/// What a baseline of bulk writes at once (bytes).
+pub const BULK_WRITE_BYTES: usize = 1024 * 1024;

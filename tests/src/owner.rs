@@ -1,7 +1,7 @@
 //! A node's owner as a client within this process: for measuring without a process in between.
 
 use clankers_client::{Client, Introduction, RunIdentity};
-use clankers_mesh::{Mesh, MeshConfig};
+use clankers_mesh::{Bind, Mesh, MeshConfig};
 use clankers_protocol::{ALPN, hello::PeerKind};
 
 use crate::{forge, limits::STEP, node::Node};
@@ -19,8 +19,21 @@ impl Owner {
     /// # Panics
     /// When any of it fails.
     pub async fn of(node: &Node) -> Self {
+        Self::dialing(node, Bind::Loopback { port: 0 }).await
+    }
+
+    /// The same from a host of the lab's, where the node is somewhere else: within `host.inside`.
+    ///
+    /// # Panics
+    /// When any of it fails.
+    pub async fn across(node: &Node) -> Self {
+        Self::dialing(node, Bind::Any { port: 0 }).await
+    }
+
+    async fn dialing(node: &Node, bind: Bind) -> Self {
         let run = RunIdentity::new(node.home().seed(), forge::random());
-        let mesh = Mesh::start(MeshConfig::dial_only(run.seed())).await.expect("an endpoint on loopback");
+        let config = MeshConfig { bind, ..MeshConfig::dial_only(run.seed()) };
+        let mesh = Mesh::start(config).await.expect("an endpoint");
         let connection = mesh.dial(node.address(), ALPN, STEP).await.expect("the node");
         let now = forge::now();
         let who = Introduction {

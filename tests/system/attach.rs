@@ -4,6 +4,8 @@
 mod cuts;
 #[path = "attach/faults.rs"]
 mod faults;
+#[path = "attach/manners.rs"]
+mod manners;
 #[path = "attach/roles.rs"]
 mod roles;
 #[path = "attach/terminal.rs"]

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use clankers_tests::guide;
 
-use crate::BIN;
+use crate::{BIN, main_job::mdns::multicast_works};
 
 fn page(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide").join(name);
@@ -24,4 +24,18 @@ fn sharing_a_node() {
 #[test]
 fn attaching() {
     assert!(guide::run(Path::new(BIN), &page("attaching.md")) >= 30);
+}
+
+#[test]
+fn teams() {
+    if !multicast_works() {
+        eprintln!("skipped: multicast does not come back on this machine's loopback interface");
+        return;
+    }
+    assert!(guide::run(Path::new(BIN), &page("teams.md")) >= 40);
+}
+
+#[test]
+fn files() {
+    assert!(guide::run(Path::new(BIN), &page("files.md")) >= 25);
 }

@@ -7,7 +7,7 @@ pub(crate) mod demo;
 #[path = "main_job/here.rs"]
 mod here;
 #[path = "main_job/mdns.rs"]
-mod mdns;
+pub(crate) mod mdns;
 
 use std::{collections::BTreeMap, time::Duration};
 

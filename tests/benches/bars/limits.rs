@@ -60,3 +60,27 @@ pub(crate) const TREE_FILES: usize = 50;
 pub(crate) const TREE_FILE_BYTES: usize = 10_000;
 /// Whole processes of an agent in one round (count).
 pub(crate) const AGENT_RUNS: usize = 5;
+/// The one large file (MiB), when nobody says.
+pub(crate) const TRANSFER_MIB: u64 = 1024;
+/// The file whose sender's and receiver's memory is watched (MiB), when nobody says.
+pub(crate) const TRANSFER_MEMORY_MIB: u64 = 2048;
+/// The file whose first bytes are waited for (MiB).
+pub(crate) const TRANSFER_FIRST_MIB: u64 = 4096;
+/// The file over a long link (MiB).
+pub(crate) const TRANSFER_FAR_MIB: u64 = 256;
+/// The file beside an echo (MiB).
+pub(crate) const TRANSFER_BESIDE_MIB: u64 = 96;
+/// Small files (count).
+pub(crate) const TRANSFER_FILES: usize = 10_000;
+/// Each of them (bytes).
+pub(crate) const TRANSFER_FILE_BYTES: usize = 4_096;
+/// Directories that they lie in (count).
+pub(crate) const TRANSFER_DIRS: usize = 100;
+/// How often a sign of a transfer is looked for (time).
+pub(crate) const TRANSFER_LOOK: Duration = Duration::from_micros(200);
+/// How long one transfer may take (time).
+pub(crate) const TRANSFER_PATIENCE: Duration = Duration::from_secs(600);
+/// Pings before the transfer begins that they are beside (count).
+pub(crate) const TRANSFER_IDLE_PINGS: usize = 100;
+/// Looks for a node on the LAN in a round (count).
+pub(crate) const LOOKS: usize = 10;

@@ -7,6 +7,10 @@
 //! cargo bench -p clankers --bench bars -- --list             # names of the figures
 //! ```
 //!
+//! The figures of transfers use shared memory where there is some. `CLANKERS_BENCH_SENDME` is the path of a `sendme` to measure
+//! beside, `CLANKERS_BENCH_TRANSFER_MIB` the size of the one file (1024), `CLANKERS_BENCH_MEMORY_MIB` that of the file whose
+//! sender's and receiver's memory is watched (2048; the bar speaks of 10240).
+//!
 //! Both ends of everything are processes of their own: ours of the real binary in release, the baselines' of this
 //! program, started again as `baseline-serve` and `baseline-ping`. It waits until the machine is quiet (load average
 //! at most 1) and refuses to measure when it does not get quiet; `--force` measures anyway. A missed bar is
@@ -40,6 +44,14 @@ fn main() -> ExitCode {
         }
         Ok(Mode::Serve(carrier)) => {
             baseline::serve(carrier);
+            ExitCode::SUCCESS
+        }
+        Ok(Mode::ServeBulk) => {
+            baseline::serve_bulk();
+            ExitCode::SUCCESS
+        }
+        Ok(Mode::Bulk { at, bytes }) => {
+            println!("{:.1}", micros(baseline::send_bulk(&at, bytes)));
             ExitCode::SUCCESS
         }
         Ok(Mode::Ping { carrier, at, count }) => {
@@ -122,6 +134,7 @@ fn kill_children_when_interrupted() {
         });
         process::kill_all();
         home::remove_all();
+        rows::transfer::remove_all();
         std::process::exit(130);
     });
 }

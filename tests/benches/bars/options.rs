@@ -14,6 +14,15 @@ use crate::{
 pub(crate) enum Mode {
     /// A baseline's server.
     Serve(Carrier),
+    /// A server that takes bulk over raw iroh.
+    ServeBulk,
+    /// Its client.
+    Bulk {
+        /// Where the server is, in its own words.
+        at: String,
+        /// How many bytes.
+        bytes: u64,
+    },
     /// A baseline's client.
     Ping {
         /// Over what.
@@ -57,6 +66,10 @@ impl Mode {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words[..] {
             ["baseline-serve", carrier] => Ok(Self::Serve(carrier.parse()?)),
+            ["baseline-bulk-serve"] => Ok(Self::ServeBulk),
+            ["baseline-bulk", at, bytes] => {
+                Ok(Self::Bulk { at: at.to_owned(), bytes: number(bytes, 1, u64::MAX)? })
+            }
             ["baseline-ping", carrier, at, count] => Ok(Self::Ping {
                 carrier: carrier.parse()?,
                 at: at.to_owned(),

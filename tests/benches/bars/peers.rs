@@ -8,7 +8,7 @@ use clankers_tests::{
     process::{Input, Process},
 };
 
-use crate::limits::PATIENCE;
+use crate::limits::{PATIENCE, TRANSFER_PATIENCE};
 
 /// What every figure is measured with.
 pub(crate) struct Lab {
@@ -65,5 +65,31 @@ impl Server {
         let exit = exit.unwrap_or_else(|| panic!("a baseline failed: {}", process.story()));
         let times = process.stdout().text().lines().map(|line| line.parse().expect("microseconds")).collect();
         (exit.took, times)
+    }
+}
+
+/// A server that takes bulk over raw iroh, in a process of its own.
+pub(crate) struct BulkServer {
+    home: NodeHome,
+    at: String,
+    _process: Process,
+}
+
+impl BulkServer {
+    /// Starts it and waits until it says where it is.
+    pub(crate) fn start(lab: &Lab) -> Self {
+        let home = lab.home();
+        let process = Process::spawn(again(&home, &["baseline-bulk-serve"]), Input::Open);
+        let line = process.stdout().line(0, PATIENCE);
+        let (line, _) = line.unwrap_or_else(|| panic!("no address: {}", process.story()));
+        Self { home, at: line.text(), _process: process }
+    }
+
+    /// A whole client process: binds, connects, sends, hears that all has come.
+    pub(crate) fn send(&self, bytes: u64) -> Duration {
+        let words = ["baseline-bulk", &self.at, &bytes.to_string()];
+        let process = Process::spawn(again(&self.home, &words), Input::Nothing);
+        let exit = process.wait(TRANSFER_PATIENCE).filter(|exit| exit.code == Some(0));
+        exit.unwrap_or_else(|| panic!("a baseline failed: {}", process.story())).took
     }
 }

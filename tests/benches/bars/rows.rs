@@ -3,6 +3,7 @@
 mod agent;
 mod attach;
 mod authorize;
+mod discover;
 mod invalid;
 mod node;
 mod ping;
@@ -10,6 +11,7 @@ mod process;
 mod prompt;
 mod revocation;
 mod size;
+pub(crate) mod transfer;
 
 use crate::{peers::Lab, report::Row};
 
@@ -57,6 +59,22 @@ pub(crate) const ALL: &[Figure] = &[
         about: "taking a token back, until what runs under it has ended",
         measure: revocation::closing,
     },
+    Figure { name: "transfer-file", about: "one large file", measure: transfer::file },
+    Figure { name: "transfer-many", about: "10,000 small files", measure: transfer::many },
+    Figure {
+        name: "transfer-first",
+        about: "from the command to the first bytes at the other side",
+        measure: transfer::first,
+    },
+    Figure { name: "transfer-resume", about: "going on after kill -9", measure: transfer::resume },
+    Figure {
+        name: "transfer-memory",
+        about: "memory of both sides of a transfer",
+        measure: transfer::memory,
+    },
+    Figure { name: "transfer-far", about: "a file over a long and narrow link", measure: transfer::far },
+    Figure { name: "transfer-beside", about: "an echo beside a transfer", measure: transfer::beside },
+    Figure { name: "discover", about: "finding a node on the LAN", measure: discover::lan },
     Figure {
         name: "node",
         about: "a node: ready after start, and its memory when idle",

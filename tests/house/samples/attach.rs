@@ -7,6 +7,7 @@ use clankers_protocol::{
         attach::{
             Answer, Attach, AttachCancel, Attached, Attendee, Beat, Detach, Detached, From, Gap, GapWhy,
             Input, InputDone, InputRefused, InputTaken, OpenItem, Pending, Presence, Resolved, Role, State,
+            Unattended,
         },
         history::{History, HistoryPage},
         prompt::When,
@@ -95,6 +96,7 @@ fn said() -> Vec<Sample> {
         message("steer", input(When::Steer, Some("offline".into()))),
         message("", cancel),
         message("", Answer { input_id: prompt_id(), request: "c1".into(), allow: true, ext: ext() }),
+        message("", Unattended { ext: ext() }),
         message("", Detach { ext: ext() }),
         message("", InputTaken { input_id: prompt_id(), prompt_seq: 128, duplicate: true, ext: ext() }),
         message("", InputDone { input_id: prompt_id(), changed: true, ext: ext() }),

@@ -36,6 +36,7 @@ pub struct Inject {
     path: Option<OsString>,
     fault: Fault,
     when: String,
+    record: OsString,
 }
 
 impl Inject {
@@ -51,6 +52,7 @@ impl Inject {
                     path: None,
                     fault: Fault::Error("EIO".into()),
                     when: "1+".into(),
+                    record: "/dev/null".into(),
                 });
             }
             Ok(output) => {
@@ -98,6 +100,12 @@ impl Inject {
         self
     }
 
+    /// Writes the calls that were made into this file, a line for each, two for one that another thread came between.
+    pub fn record(mut self, path: impl AsRef<Path>) -> Self {
+        self.record = path.as_ref().into();
+        self
+    }
+
     fn words(&self) -> String {
         let fault = match &self.fault {
             Fault::Error(name) => format!("error={name}"),
@@ -110,13 +118,29 @@ impl Inject {
     /// The beginning of the command line, before the program.
     fn strace(&self) -> Vec<OsString> {
         // -D: the program is our child and strace its grandchild: signals and exit code are the program's own.
-        let mut words: Vec<OsString> = ["-f", "-D", "-qq", "-o", "/dev/null"].map(OsString::from).to_vec();
+        let mut words = vec![OsString::from("-D")];
+        words.extend(self.flags());
+        words.push("--".into());
+        words
+    }
+
+    fn flags(&self) -> Vec<OsString> {
+        let mut words: Vec<OsString> = ["-f", "-qq", "-o"].map(OsString::from).to_vec();
+        words.push(self.record.clone());
         words.extend(["-e".into(), format!("trace={}", self.calls).into(), "-e".into(), self.words().into()]);
         if let Some(path) = &self.path {
             words.extend(["-P".into(), path.clone()]);
         }
-        words.push("--".into());
         words
+    }
+
+    /// The tracer of a process that runs already, whose calls fail from now on until the tracer is ended (SIGTERM): a
+    /// disk that breaks, and is mended. See [`is_traced`].
+    #[must_use]
+    pub fn running(&self, pid: u32) -> Command {
+        let mut command = Command::new("strace");
+        command.args(self.flags()).args(["-p", &pid.to_string()]);
+        command
     }
 
     /// A program that suffers it. The child that is spawned becomes the program.
@@ -136,6 +160,18 @@ impl Inject {
     }
 }
 
+/// Whether every thread of this process is traced now.
+#[must_use]
+pub fn is_traced(pid: u32) -> bool {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let traced = |task: std::fs::DirEntry| {
+        // A thread that has just ended is nobody's.
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        !status.lines().any(|line| line.starts_with("TracerPid:") && line.trim_end().ends_with("\t0"))
+    };
+    tasks.flatten().all(traced)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,7 +183,13 @@ mod tests {
             path: None,
             fault: Fault::Error("EIO".into()),
             when: "1+".into(),
+            record: "/dev/null".into(),
         };
+        assert!(!is_traced(std::process::id()));
+        let running = base.clone().record("/tmp/calls").running(7);
+        let running: Vec<_> = running.get_args().collect();
+        assert_eq!(running[2..4], ["-o", "/tmp/calls"]);
+        assert_eq!(running[running.len() - 2..], ["-p", "7"]);
         assert_eq!(base.clone().words(), "inject=write,fsync:error=EIO:when=1+");
         assert_eq!(base.clone().signal("KILL").nth(3).words(), "inject=write,fsync:signal=KILL:when=3");
         assert_eq!(

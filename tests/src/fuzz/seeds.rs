@@ -1,9 +1,10 @@
 //! What each target begins with: the checked-in vectors, and a few words.
 
 use clankers_protocol::{
-    NodeId, Timestamp,
+    CidDigest, Ext, NodeId, TeamId, Timestamp,
     event::{Event, StreamItem},
     kind::Kind,
+    presence::{Gossiped, Load, Lost, Noted, Notice, Record, Say},
 };
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use serde_json::Value;
@@ -128,6 +129,35 @@ pub fn bodies(events: bool) -> Vec<Vec<u8>> {
     let kind = |frame: &[u8]| Kind(u16::from_le_bytes([frame[0], frame[1]]));
     let wanted = |frame: &&Vec<u8>| wire::is_event(kind(frame)) == events;
     golden().iter().filter(wanted).map(|frame| [&frame[..2], &frame[6..]].concat()).collect()
+}
+
+/// Payloads of a team's gossip: each kind, small and large.
+pub fn payloads() -> Vec<Vec<u8>> {
+    let (team, author) = (TeamId([7; 32]), NodeId([1; 32]));
+    let record = Record {
+        team,
+        author,
+        boot_id: 1_800_000_000_000,
+        counter: 3,
+        at: Timestamp(1_800_000_000_000),
+        lease_ms: 16_500,
+        addrs: vec!["10.0.0.1:4433".parse().unwrap(), "[2001:db8::1]:4434".parse().unwrap()],
+        relay: Some("https://relay.example".into()),
+        label: Some("desk".into()),
+        version: "clankers/0.1.0".into(),
+        load: Load { sessions: 2, running: 1 },
+        leaving: false,
+        ext: Ext(vec![(1, vec![2, 3])]),
+    };
+    let bare = Record { addrs: Vec::new(), relay: None, label: None, ext: Ext::default(), ..record.clone() };
+    let lost = Lost { team, author, counter: 1, member: NodeId([2; 32]), boot_id: 5, heard: 9 };
+    let noted =
+        Noted { cid: CidDigest([3; 32]), subject: team.node(), expires: Timestamp(1_900_000_000_000) };
+    let notice = |count| Say::Revoked(Notice { team, author, counter: 2, revoked: vec![noted; count] });
+    [Say::Presence(record), Say::Presence(bare), Say::Lost(lost), notice(0), notice(1), notice(32)]
+        .into_iter()
+        .map(|say| Gossiped::unsigned(say).encode().unwrap())
+        .collect()
 }
 
 /// Logs of one event each, and of all.

@@ -6,9 +6,13 @@ use clankers_protocol::{
     frame::{self, Decoder},
     hello, jsonl,
     kind::Kind,
-    limits::FRAME_BYTES,
+    limits::{FRAME_BYTES, GOSSIP_BYTES},
+    presence::Gossiped,
     refusal::Refusal,
-    request::{admin, attach, history, inspect, node, peers, prompt, revocation, session, tokens},
+    request::{
+        admin, attach, history, inspect, node, peers, presence, prompt, revocation, session, team, tokens,
+        transfer,
+    },
     text,
 };
 
@@ -86,7 +90,19 @@ messages! {
     revocation::TokenForget, revocation::TokenForgotten,
     revocation::TokenOffer, revocation::TokenOffered, revocation::TokenRenew, revocation::TokenRenewed,
     attach::Attach, attach::Attached, attach::Input, attach::InputTaken, attach::InputRefused,
-    attach::AttachCancel, attach::Answer, attach::InputDone, attach::Detach, attach::Detached,
+    attach::AttachCancel, attach::Answer, attach::InputDone, attach::Detach, attach::Unattended, attach::Detached,
+    transfer::FileOffer, transfer::FileManifest, transfer::FileWait, transfer::FileHave, transfer::FileAccept,
+    transfer::FileData, transfer::FileBlock, transfer::FileDone, transfer::FileBad, transfer::FileAgain,
+    transfer::FileProgress, transfer::FileCommit, transfer::FileReceipt, transfer::FileCancel, transfer::FileFetch,
+    transfer::keeping::FileSend, transfer::keeping::FileSent, transfer::keeping::InboxList,
+    transfer::keeping::InboxListReply, transfer::keeping::InboxAnswer, transfer::keeping::InboxAnswered,
+    transfer::keeping::TransferList, transfer::keeping::TransferListReply, transfer::keeping::TransferEdit,
+    transfer::keeping::TransferEdited,
+    team::TeamCreate, team::TeamCreated, team::TeamInvite, team::TeamInvited, team::TeamJoin, team::TeamJoined,
+    team::TeamList, team::TeamListReply, team::TeamMembers, team::TeamMembersReply, team::TeamLeave, team::TeamLeft,
+    team::TeamRemove, team::TeamRemoved, team::TeamGrant, team::TeamGranted, team::TeamShow, team::TeamShown,
+    team::TeamClaim, team::TeamClaimed, presence::PresenceSync, presence::PresenceSynced, presence::MeshView,
+    presence::MeshViewReply, presence::PeerProbe, presence::PeerProbed,
     attach::Gap, attach::Presence, attach::Pending, attach::Resolved, attach::State, attach::Beat,
 }
 
@@ -120,4 +136,17 @@ pub fn words(data: &[u8]) {
     assert!(!block.as_str().chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')));
     assert_eq!(text::Clean::block(block.as_str()), block, "cleaning twice changes something");
     assert!(text::head(dirty, 7).len() <= 7);
+}
+
+/// A payload of a team's gossip.
+pub fn gossip(data: &[u8]) {
+    let Ok(payload) = Gossiped::decode(data) else { return };
+    let said = payload.encode().unwrap();
+    assert!(data.len() <= GOSSIP_BYTES && said.len() <= data.len(), "longer than what it was read from");
+    assert_eq!(Gossiped::decode(&said).as_ref(), Ok(&payload), "what it says, said again, is something else");
+    if let Gossiped::Presence(signed) = payload {
+        let record = signed.body;
+        let texts = [Some(&record.version), record.label.as_ref(), record.relay.as_ref()];
+        assert!(texts.into_iter().flatten().all(|text| text::Clean::block(text).as_str() == text));
+    }
 }

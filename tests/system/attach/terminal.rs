@@ -172,3 +172,40 @@ fn alone_on_a_terminal_it_starts_a_node_and_offers_its_sessions() {
     assert!(seen.contains("come back with: clankers attach"), "{seen}");
     home.cli(["daemon", "stop"]).run().ok();
 }
+
+#[test]
+fn a_terminal_is_given_back_whatever_ends_the_client() {
+    let home = NodeHome::new(BIN);
+    home.script(&Script::always(Turn::says("this one hangs\n").hangs()));
+    let _node = home.start();
+    let session = session_of(&home, "/ls");
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::HUP] {
+        let Some(terminal) = Terminal::start(&home, &[], &["attach", &session, "--tail", "0"]) else {
+            return;
+        };
+        terminal.shows("typing · scripted");
+        terminal.types(&["half a line"]);
+        terminal.shows("> half a line");
+        let attached = |pid: &u32| {
+            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = words.split(|byte| *byte == 0);
+            words.next() == Some(BIN.as_bytes()) && words.next() == Some(b"attach")
+        };
+        let pid = home.processes().into_iter().find(attached).unwrap();
+        clankers_tests::process::signal_stranger(pid, signal);
+        let seen = terminal.shows("ended with 130");
+        assert!(seen.contains("come back with: clankers attach"), "{seen}");
+        terminal.types(&["plain again", "Enter"]);
+        wait::until("the echo of cat", LIMIT, || {
+            (terminal.screen(false).matches("plain again").count() == 2).then_some(())
+        });
+    }
+}
+
+#[test]
+fn flags_of_a_prompt_without_one_are_not_ignored() {
+    let home = NodeHome::new(BIN);
+    let Some(terminal) = Terminal::start(&home, &[], &["--model", "scripted"]) else { return };
+    let seen = terminal.shows("ended with 2");
+    assert!(seen.contains("--model goes with a prompt, and there is none"), "{seen}");
+}

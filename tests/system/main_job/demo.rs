@@ -67,11 +67,15 @@ fn it_runs_leaves_nothing_and_prints_commands_that_can_be_typed() {
         "token delegate --from",
         "attach --remote",
         "token revoke",
+        "rpc send-file desk",
+        "inbox accept",
+        "team join",
+        "mesh",
     ] {
         assert!(commands.iter().any(|words| words.starts_with(told)), "{told} in {commands:?}");
     }
     // The refusals and the ended watching, with their exit codes; the streamed answer.
-    assert_eq!(ran.out().matches("(exit code 4)").count(), 5, "{}", ran.story());
+    assert_eq!(ran.out().matches("(exit code 4)").count(), 6, "{}", ran.story());
     let ended = "not allowed to watch sessions: a link of the chain was revoked";
     assert!(ran.out().contains(ended), "{}", ran.story());
     // The same words twice: to the prompter, and to the friend, who only watches.
@@ -82,8 +86,10 @@ fn it_runs_leaves_nothing_and_prints_commands_that_can_be_typed() {
     // Two streams of one command do not run into each other's lines.
     let token = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let run = |line: &str| line.split(|c| !token(c)).map(str::len).max() > Some(200);
-    let token_lines = ran.out().lines().filter(|line| run(line)).collect::<Vec<_>>();
-    assert_eq!(token_lines.len(), 3, "{}", ran.story());
+    let (invites, token_lines): (Vec<&str>, Vec<&str>) =
+        ran.out().lines().filter(|line| run(line)).partition(|line| line.contains("clankers-team:"));
+    assert_eq!(invites.len(), 4, "two that are printed, two that are typed: {}", ran.story());
+    assert_eq!(token_lines.len(), 5, "{}", ran.story());
     for line in token_lines {
         assert!(line.chars().all(token), "a token stands on a line of its own: {line}");
     }

@@ -15,7 +15,7 @@ use crate::BIN;
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 
 /// Whether a multicast packet comes back on the loopback interface of this machine.
-fn multicast_works() -> bool {
+pub(crate) fn multicast_works() -> bool {
     let Ok(listener) = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) else { return false };
     let port = listener.local_addr().expect("an address").port();
     let sent = listener.join_multicast_v4(&GROUP, &Ipv4Addr::LOCALHOST).and_then(|()| {

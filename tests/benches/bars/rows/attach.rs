@@ -5,7 +5,6 @@
 //! written to the node's socket until the viewer has it. Each piece carries its time as its text.
 
 mod history;
-mod pacer;
 
 use std::time::{Duration, Instant};
 
@@ -24,12 +23,12 @@ use clankers_tests::{
     Node, Start, forge, load,
     model::MODEL,
     owner::Owner,
+    pacer::{Pacer, Speech},
     stats::{Samples, millis},
 };
 use rustix::process::Signal;
 
 pub(crate) use self::history::{cuts, late_join};
-use self::pacer::Pacer;
 use crate::{
     limits::{ATTACH_PIECES, ATTACH_VIEWERS, PATIENCE},
     peers::Lab,
@@ -116,7 +115,7 @@ async fn watch(stream: &mut AttachStream<Road>, began: Instant) -> Vec<f64> {
 fn paced(lab: &Lab) -> (Pacer, Node) {
     let home = lab.home();
     home.settings(&format!("[models.openai]\nmodels = [{MODEL:?}]\n"));
-    let pacer = Pacer::start(ATTACH_PIECES);
+    let pacer = Pacer::start(Speech::stamped(ATTACH_PIECES));
     let node = Start::new().env("OPENAI_BASE_URL", pacer.base()).on(&home);
     (pacer, node)
 }

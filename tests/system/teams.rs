@@ -1,0 +1,102 @@
+//! Teams: nodes that belong together find each other, tell each other how they are, and let go of whom they removed.
+//!
+//! - [`lives`]: joining, presence, a node that is killed, frozen, stopped, started again
+//! - [`belonging`]: who is a member, who may invite, who is removed
+//! - [`template`]: what members are given
+//! - [`names`]: labels that members claim
+//! - [`hostile`]: members and strangers that do not keep to the rules
+//! - [`seen`]: what `mesh`, `rpc discover` and `rpc peers` show
+
+#[path = "teams/belonging.rs"]
+mod belonging;
+#[path = "teams/hostile.rs"]
+mod hostile;
+#[path = "teams/lives.rs"]
+mod lives;
+#[path = "teams/names.rs"]
+mod names;
+#[path = "teams/seen.rs"]
+mod seen;
+#[path = "teams/template.rs"]
+mod template;
+
+use std::time::Duration;
+
+use clankers_tests::{Node, NodeHome, wait};
+use serde_json::Value;
+
+use crate::BIN;
+
+/// How long members may take to hear of each other (time): several beats.
+const HEARD: Duration = Duration::from_secs(30);
+
+/// A node that calls itself so, with a file of that name in its workspace.
+fn node(label: &str) -> Node {
+    let home = NodeHome::new(BIN);
+    // The home is made by the first command, so that its mode is the product's.
+    let _key = home.id();
+    home.settings(&format!("label = \"{label}\"\n"));
+    home.file("whose.txt", format!("TODO of {label}\n"));
+    home.start()
+}
+
+/// A team of these: the first made it.
+fn team(name: &str, nodes: &[&Node]) {
+    let (first, others) = nodes.split_first().expect("somebody");
+    first.cli(["team", "create", name]).run().ok();
+    for other in others {
+        join(first, other, &[]);
+    }
+    for node in nodes {
+        all_alive(node, nodes.len());
+    }
+}
+
+/// Lets one node bring another in.
+fn join(inviter: &Node, guest: &Node, flags: &[&str]) {
+    let invite = invite(inviter, guest, flags);
+    guest.cli(["team", "join", "-"]).stdin(invite).run().ok();
+}
+
+/// An invite's text.
+fn invite(inviter: &Node, guest: &Node, flags: &[&str]) -> String {
+    let made = inviter.cli(["team", "invite", &guest.id().to_string(), "--json"]).args(flags).run().ok();
+    made.json()["invite"].as_str().expect("an invite").to_owned()
+}
+
+/// All members as a node sees them.
+fn members(node: &Node) -> Vec<Value> {
+    let ran = node.cli(["team", "members", "--json"]).run().ok();
+    ran.json().as_array().expect("an array").clone()
+}
+
+/// How a node sees another.
+fn state_of(node: &Node, other: &Node) -> String {
+    let id = other.id().to_string();
+    let seen = members(node).into_iter().find(|member| member["id"] == id.as_str());
+    seen.map_or_else(|| "nobody".to_owned(), |member| member["state"].as_str().expect("a word").to_owned())
+}
+
+/// Waits until a node sees another so.
+fn sees(node: &Node, other: &Node, state: &str, limit: Duration) {
+    wait::until(&format!("{state} for {}", node.id().short()), limit, || {
+        (state_of(node, other) == state).then_some(())
+    });
+}
+
+/// Waits until a node sees so many members alive, itself included.
+fn all_alive(node: &Node, count: usize) {
+    wait::until(&format!("{count} alive for {}", node.id().short()), HEARD, || {
+        let alive = members(node).iter().filter(|member| member["state"] == "alive").count();
+        (alive == count).then_some(())
+    });
+}
+
+/// Lets `guest` prompt `node` by a tool, and gives the exit code and what was printed.
+fn greps(guest: &Node, node: &str) -> (Option<i32>, String) {
+    let ran = guest.cli(["rpc", "prompt", node, "/grep TODO"]).run();
+    (
+        ran.exit.code,
+        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr)),
+    )
+}

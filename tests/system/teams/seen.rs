@@ -1,0 +1,71 @@
+//! What is shown of the mesh.
+
+use clankers_tests::wait;
+use serde_json::{Value, json};
+
+use super::{HEARD, greps, node, team};
+
+fn of<'a>(list: &'a Value, id: &str) -> &'a Value {
+    list.as_array().and_then(|all| all.iter().find(|one| one["id"] == id)).unwrap_or(&Value::Null)
+}
+
+#[test]
+fn mesh_and_discover_and_peers_show_the_members_and_what_they_let_one_see() {
+    let (anna, bert, carl) = (node("anna"), node("bert"), node("carl"));
+    team("core", &[&anna, &bert, &carl]);
+    bert.cli(["team", "grant", "--reviewer"]).run().ok();
+    let (code, said) = greps(&anna, "bert");
+    assert_eq!(code, Some(0), "{said}");
+    let id = bert.id().to_string();
+    let mesh = wait::until("bert's load", HEARD, || {
+        let mesh = anna.cli(["mesh", "--json"]).run().ok().json();
+        (of(&mesh, &id)["load"]["sessions"] == 1).then_some(mesh)
+    });
+    let seen = of(&mesh, &id);
+    assert_eq!(
+        (&seen["teams"], &seen["state"], &seen["me"]),
+        (&json!(["core"]), &json!("alive"), &json!(false))
+    );
+    assert_eq!((&seen["claimed"], &seen["path"]), (&json!("bert"), &json!("direct")));
+    assert!(seen["rtt_us"].as_u64().is_some_and(|rtt| rtt > 0) && seen["version"].is_string(), "{seen}");
+    // The session that anna began there, and nobody else's; carl shows none, and was asked for none.
+    assert_eq!(seen["sessions"].as_array().map(Vec::len), Some(1), "{seen}");
+    assert_eq!(of(&mesh, &carl.id().to_string())["sessions"], Value::Null);
+    let own = of(&mesh, &anna.id().to_string());
+    assert_eq!((&own["me"], &own["state"]), (&json!(true), &json!("alive")));
+    let table = anna.cli(["mesh"]).run().ok();
+    assert!(table.out().contains("bert") && table.out().contains("/grep TODO"), "{}", table.out());
+
+    let found = anna.cli(["rpc", "discover", "--json"]).run().ok().json();
+    let seen = of(&found, &id);
+    for field in ["id", "label", "via", "addrs", "path", "rtt_us", "version", "last_seen", "trusted"] {
+        assert!(seen.get(field).is_some(), "{field} in {seen}");
+    }
+    assert_eq!((&seen["via"], &seen["trusted"]), (&json!(["gossip"]), &json!(false)));
+    assert_eq!(of(&found, &anna.id().to_string()), &Value::Null, "oneself is not discovered");
+
+    let peers = anna.cli(["rpc", "peers", "list", "--json"]).run().ok().json();
+    assert_eq!(of(&peers, &id)["via"], json!(["gossip"]));
+    let probed = anna.cli(["rpc", "peers", "probe", "bert", "--json"]).run().ok().json();
+    assert!(probed["path"] == "direct" && probed["rtt_us"].as_u64().is_some_and(|rtt| rtt > 0), "{probed}");
+    // Now it is in the book, as one that was heard of; and then as one that is trusted.
+    let trusted = anna.cli(["rpc", "peers", "trust", "bert", "--json"]).run().ok().json();
+    assert_eq!(trusted["trusted"], true);
+    let not = anna.cli(["rpc", "peers", "trust", "--no", "bert", "--json"]).run().ok().json();
+    assert_eq!(not["trusted"], false);
+    anna.cli(["rpc", "peers", "probe", &"ab".repeat(32), "--timeout", "300ms"]).run().code(6);
+}
+
+#[test]
+fn mesh_goes_on_and_shows_what_changes() {
+    let (anna, mut bert) = (node("anna"), node("bert"));
+    team("core", &[&anna, &bert]);
+    let id = bert.id().to_string();
+    let mut watching = anna.cli(["mesh", "--watch", "--json"]).start();
+    let first = watching.json().expect("a view");
+    assert_eq!(of(&first, &id)["state"], "alive");
+    bert.stop();
+    while of(&watching.json().expect("a view"), &id)["state"] != "left" {}
+    watching.interrupt();
+    assert_eq!(watching.finish().exit.code, Some(0));
+}

@@ -1,0 +1,61 @@
+//! From exports.
+
+use std::fs;
+
+use super::{MIB, Two, content, receipt, shape, tree};
+
+/// A node that exports `shared` of its workspace.
+fn exporting(rights: &[&str]) -> Two {
+    let two = Two::with(rights);
+    let mut two = two;
+    let shared = tree(two.desk.home(), "shared", &[("a/1", MIB + 3), ("a/2", 10), ("b", 0)]);
+    two.desk.home().settings(&format!("[files.exports]\ndocs = \"{}\"\n", shared.display()));
+    two.desk.kill9();
+    two.desk.restart();
+    two
+}
+
+#[test]
+fn what_is_exported_can_be_got() {
+    let two = exporting(&["--read-only"]);
+    let ticket = two.desk.ticket();
+    let ran = two.lap.cli(["--json", "rpc", "get-file", ticket, "docs/a"]).run().ok();
+    assert_eq!(receipt(&ran.json_lines())["files"], 2);
+    let shared = two.desk.home().workspace().join("shared");
+    assert_eq!(shape(&two.lap.workspace().join("a")), shape(&shared.join("a")));
+    two.lap.cli(["rpc", "get-file", ticket, "docs/a/2", "-o", "other"]).run().ok();
+    assert!(fs::read(two.lap.workspace().join("other")).unwrap() == fs::read(shared.join("a/2")).unwrap());
+    let whole = two.lap.workspace().join("whole");
+    fs::create_dir(&whole).unwrap();
+    two.lap.cli(["rpc", "get-file", ticket, "docs", "-o", whole.to_str().unwrap()]).run().ok();
+    assert_eq!(shape(&whole.join("docs")), shape(&shared));
+}
+
+#[test]
+fn nothing_else_can_be_got() {
+    let two = exporting(&["--read-only"]);
+    let ticket = two.desk.ticket();
+    let shared = two.desk.home().workspace().join("shared");
+    let secret = two.desk.home().file("secret", content(9, 100));
+    std::os::unix::fs::symlink(&secret, shared.join("link")).unwrap();
+    std::os::unix::fs::symlink(two.desk.home().path(), shared.join("home")).unwrap();
+    for path in ["docs/../secret", "/etc/passwd", "docs//a"] {
+        two.lap.cli(["rpc", "get-file", ticket, path]).run().code(2);
+    }
+    for path in ["docs/none", "none", "none/a", "docs/link", "docs/home/identity.key", "docs/home"] {
+        two.lap.cli(["rpc", "get-file", ticket, path]).run().code(7);
+    }
+    assert!(!two.lap.workspace().join("link").exists() && !two.lap.workspace().join("identity.key").exists());
+}
+
+#[test]
+fn who_may_not_read_gets_nothing_and_learns_nothing() {
+    let two = exporting(&["--drop"]);
+    for path in ["docs/a", "none"] {
+        two.lap.cli(["rpc", "get-file", two.desk.ticket(), path]).run().code(4);
+    }
+    let two = exporting(&["--read-only", "--max-size", "1KiB"]);
+    two.lap.cli(["rpc", "get-file", two.desk.ticket(), "docs/a/2"]).run().ok();
+    two.lap.cli(["rpc", "get-file", two.desk.ticket(), "docs/a/1"]).run().code(4);
+    two.lap.cli(["rpc", "get-file", two.desk.ticket(), "docs"]).run().code(4);
+}
