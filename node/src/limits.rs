@@ -178,5 +178,3 @@ pub const ENTRIES_PER_PEER: u64 = 1_000_000;
 pub const WALKS_AT_A_TIME: usize = 2;
 /// How much longer than its offer a conversation about it stands (milliseconds), so that its sender is told why it ends.
 pub const OFFER_GRACE_MS: u64 = 2_000;
-/// Between the goodbye to a team and the end of its gossip, so that those hear it who are only told that there is one (time).
-pub const TEAM_FAREWELL: Duration = Duration::from_millis(300);

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     clock,
     hall::Hall,
-    limits::{TEAM_FAREWELL, TEAM_JOBS, TEAM_JOBS_WAITING, TEAM_LOOK, TEAM_PAGES, TEAM_RECHECK},
+    limits::{TEAM_JOBS, TEAM_JOBS_WAITING, TEAM_LOOK, TEAM_PAGES, TEAM_RECHECK},
 };
 
 /// When the machines want to be called again: presence, healer, peering, spread.
@@ -227,8 +227,6 @@ impl Task {
     async fn leave(&mut self) {
         self.feed(Feed::Presence(presence::Input::Leave)).await;
         self.note_news();
-        // Neighbours to whom gossip only announces have to ask for it first.
-        tokio::time::sleep(TEAM_FAREWELL).await;
         self.gossip.clone().quit().await;
         self.jobs.abort_all();
         while self.jobs.join_next().await.is_some() {}
