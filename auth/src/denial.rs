@@ -1,6 +1,6 @@
 //! Why a chain, or a request under it, is refused.
 
-use clankers_protocol::{CidDigest, refusal::RefusalCode};
+use clankers_protocol::{CidDigest, Timestamp, refusal::RefusalCode};
 use ucan::{ChainError, Cid, ContainerError, InvocationError, RevocationError, SignatureError};
 
 use crate::standing::Unreadable;
@@ -12,7 +12,7 @@ pub enum Denial {
     #[error("{0}")]
     Malformed(#[from] ContainerError),
     /// Steps 2 to 6: the chain does not hold together, hold now, or cover the request.
-    #[error("{0}")]
+    #[error("{}", in_words(.0))]
     Chain(#[from] ChainError),
     /// Step 3: the chain is about another node.
     #[error("the token is for another node ({0}), not for this one")]
@@ -41,7 +41,7 @@ pub enum Denial {
     #[error("{0}")]
     Rate(Rate),
     /// An invocation is not one of this node's, or no longer valid.
-    #[error("{0}")]
+    #[error("{}", invocation_in_words(.0))]
     Invocation(#[from] InvocationError),
     /// An invocation ends too late, or says what no request of this version says.
     #[error("the invocation {0}")]
@@ -124,6 +124,36 @@ impl Denial {
     }
 }
 
+/// The same words, with times that people can read.
+fn in_words(error: &ChainError) -> String {
+    match error {
+        ChainError::NotYetValid { link, not_before } => {
+            format!("link {link} is not valid before {}", time(*not_before))
+        }
+        ChainError::Expired { link, expired } => {
+            format!("link {link} expired at {}; ask for a new delegation", time(*expired))
+        }
+        ChainError::BeforeEpoch { link, epoch } => {
+            format!("link {link} was issued before {}, and all such delegations were withdrawn", time(*epoch))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn invocation_in_words(error: &InvocationError) -> String {
+    match error {
+        InvocationError::Chain(error) => in_words(error),
+        InvocationError::Expired { expired } => {
+            format!("the invocation expired at {}; make a new one", time(*expired))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn time(at: ucan::Timestamp) -> String {
+    Timestamp::from_secs(at.as_secs()).rfc3339()
+}
+
 fn chain_code(error: &ChainError) -> RefusalCode {
     match error {
         ChainError::Expired { .. } => RefusalCode::Expired,
@@ -132,5 +162,28 @@ fn chain_code(error: &ChainError) -> RefusalCode {
         ChainError::WrongAudience { .. } => RefusalCode::WrongAudience,
         ChainError::CommandNotCovered { .. } | ChainError::Policy { .. } => RefusalCode::Unauthorized,
         _ => RefusalCode::BadToken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChainError, Denial, InvocationError};
+
+    #[test]
+    fn times_are_said_so_that_people_can_read_them() {
+        let at = ucan::Timestamp::from_secs(1_800_000_000).unwrap();
+        for (denial, words) in [
+            (Denial::from(ChainError::NotYetValid { link: 0, not_before: at }), "link 0 is not valid before"),
+            (ChainError::Expired { link: 1, expired: at }.into(), "link 1 expired at"),
+            (ChainError::BeforeEpoch { link: 2, epoch: at }.into(), "link 2 was issued before"),
+            (
+                InvocationError::Chain(ChainError::Expired { link: 3, expired: at }).into(),
+                "link 3 expired at",
+            ),
+            (InvocationError::Expired { expired: at }.into(), "the invocation expired at"),
+        ] {
+            let text = denial.to_string();
+            assert!(text.starts_with(words) && text.contains(" 2027-01-15T08:00:00Z"), "{text}");
+        }
     }
 }

@@ -31,6 +31,7 @@ pub(crate) use facts::is_run_link;
 use crate::{
     denial::Denial,
     limits::{CLOCK_LEEWAY_SECS, LIFETIME_MAX_SECS},
+    preset::Literals,
     standing::Standing,
     step::{Step, step},
     vocab::{Args, Command, SHELL_TOOL},
@@ -111,6 +112,12 @@ impl Held {
     pub fn ends(&self) -> Option<Timestamp> {
         let ends = self.0.lasting.as_ref().and_then(Chain::expires);
         ends.map(|at| Timestamp::from_secs(at.as_secs()))
+    }
+
+    /// The largest transfer of files that the chain speaks of (bytes): for words, not for a judgement.
+    #[must_use]
+    pub fn size_limit(&self) -> Option<u64> {
+        Literals::of(self.0.chain.links().map(|link| link.policy())).least(".size")
     }
 
     /// The links whose policies ask what was used: each of them is charged in full for what is done under this

@@ -22,3 +22,10 @@ pub const PROBES: usize = 16;
 pub const PROBES_OF_ONE: usize = 512;
 /// How long after the end of a link its revocation is kept (seconds).
 pub const REVOCATION_KEPT_SECS: u64 = 3600;
+/// How much later than a removal a membership may say that it was written, and be taken for older (seconds): clocks differ.
+/// Half of the leeway, so that a new one, which says that it was written after that, holds at once where clocks agree.
+pub const REMOVAL_SKEW_SECS: u64 = 30;
+/// Removals of one member that are kept in mind (count): one by each who could.
+pub const REMOVALS_OF_ONE: usize = 8;
+/// Removals of one team that are kept in mind (count).
+pub const REMOVALS: usize = 4_096;

@@ -34,6 +34,10 @@ pub struct Judged {
     /// To whom the subject granted what the link comes from: the audience of the witness's first link. Fresh keys are
     /// free to make, grants are not: so this is who answers for the room that the revocation takes.
     pub grantee: NodeId,
+    /// From whom the link was taken.
+    pub audience: NodeId,
+    /// When, by the revoker's own clock; 0 when it does not say.
+    pub at: Timestamp,
     /// When the first link of the witness ends, and with it the revoked one: an hour later the revocation may be
     /// forgotten.
     pub expires: Timestamp,
@@ -160,6 +164,8 @@ fn whole(bytes: &[u8]) -> Result<(Judged, Witness), Denial> {
         subject: node(revocation.subject()),
         revoker: node(revocation.revoker()),
         grantee: node(witness.root().payload().audience()),
+        audience: node(witness.leaf().payload().audience()),
+        at: revocation.token().issued_at().map_or(Timestamp(0), |at| Timestamp::from_secs(at.as_secs())),
         expires: Timestamp::from_secs(ends.as_secs()),
         bytes: container.to_bytes()?,
     };

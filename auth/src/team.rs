@@ -12,6 +12,7 @@
 //! The chain is judged by the same steps as any other ([`crate::gate`]), with the team's key as its root. A member is
 //! removed by revoking its link ([`crate::revoke`]).
 
+mod removal;
 mod sealed;
 
 use clankers_protocol::{CidDigest, NodeId, TeamId, Timestamp, refusal::RefusalCode};
@@ -20,13 +21,14 @@ use ucan::{
     chain::Link,
 };
 
+pub use removal::{Removal, Removals};
 pub use sealed::{seal, sign, verify};
 
 use crate::{
     denial::Denial,
-    gate::{admit, check_time, is_run_link, seconds},
+    gate::{admit, check_time, is_run_link, says, seconds},
     limits::LIFETIME_MAX_SECS,
-    mint::{self, Nonce},
+    mint::{self, Nonce, RENEW_META},
     standing::Standing,
     verified::VerifiedTokens,
     words::whole_chain,
@@ -52,10 +54,25 @@ pub struct Member {
     pub inviter: NodeId,
     /// The link that makes it a member.
     pub leaf: CidDigest,
+    /// Whoever wrote the last link writes it again, for as long, while this member is one.
+    pub renews: bool,
     /// All links, root first: revoking any of them ends the membership.
     pub cids: Vec<CidDigest>,
+    /// From whom to whom each link goes, and when it was written: root first.
+    pub links: Vec<MemberLink>,
     /// When it ends.
     pub expires: Timestamp,
+}
+
+/// One link of a membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemberLink {
+    /// Who wrote it.
+    pub issuer: NodeId,
+    /// For whom.
+    pub audience: NodeId,
+    /// From when on it holds: when it was written, as its issuer's clock said; 0 when it does not say.
+    pub issued: Timestamp,
 }
 
 /// Why somebody is no member.
@@ -70,6 +87,9 @@ pub enum NotMember {
     /// Not a node but one run of a command line.
     #[error("a run of a command line is no member of a team")]
     Run,
+    /// It is older than a removal by somebody who could have taken it back as well.
+    #[error("{} was removed by {} at {}, and what was written before holds no longer", .0.member.short(), .0.by.short(), .0.at.rfc3339())]
+    Removed(Removal),
 }
 
 impl NotMember {
@@ -79,6 +99,7 @@ impl NotMember {
         match self {
             Self::Chain(denial) => denial.code(),
             Self::Inviter(_) | Self::Run => RefusalCode::Unauthorized,
+            Self::Removed(_) => RefusalCode::Revoked,
         }
     }
 }
@@ -117,6 +138,22 @@ pub enum TeamError {
     Command(#[from] ucan::CommandError),
 }
 
+/// What kind of membership is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kind {
+    /// It may invite others.
+    pub admin: bool,
+    /// It is written again, for as long, until its member is removed.
+    pub renews: bool,
+}
+
+impl From<bool> for Kind {
+    /// An admin's, or not; either ends when it says.
+    fn from(admin: bool) -> Self {
+        Self { admin, renews: false }
+    }
+}
+
 /// A membership that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issued {
@@ -143,12 +180,12 @@ pub fn id_of(seed: &[u8; 32]) -> TeamId {
 pub fn found(
     team_seed: &[u8; 32],
     member: NodeId,
-    admin: bool,
+    kind: impl Into<Kind>,
     now: Timestamp,
     lifetime_secs: u64,
     nonce: Nonce,
 ) -> Result<Issued, TeamError> {
-    issue(team_seed, None, member, admin, (now, lifetime_secs), nonce)
+    issue(team_seed, None, member, kind.into(), (now, lifetime_secs), nonce)
 }
 
 /// A membership by an admin: `seed` is its node's, `chain` its own membership. It lasts no longer than that.
@@ -159,7 +196,7 @@ pub fn invite(
     seed: &[u8; 32],
     chain: &[u8],
     member: NodeId,
-    admin: bool,
+    kind: impl Into<Kind>,
     now: Timestamp,
     lifetime_secs: u64,
     nonce: Nonce,
@@ -174,14 +211,14 @@ pub fn invite(
     if chain.link_count() >= ucan::limits::CHAIN_LINKS {
         return Err(TeamError::Depth(ucan::limits::CHAIN_LINKS));
     }
-    issue(seed, Some(&chain), member, admin, (now, lifetime_secs), nonce)
+    issue(seed, Some(&chain), member, kind.into(), (now, lifetime_secs), nonce)
 }
 
 fn issue(
     seed: &[u8; 32],
     above: Option<&Chain<Verified<Delegation>>>,
     member: NodeId,
-    admin: bool,
+    kind: Kind,
     (now, lifetime_secs): (Timestamp, u64),
     nonce: Nonce,
 ) -> Result<Issued, TeamError> {
@@ -197,12 +234,11 @@ fn issue(
     let ends = above.and_then(Chain::expires).unwrap_or(ucan::Timestamp::MAX);
     let left = ends.seconds_since(seconds(now)).max(1);
     let subject = above.map_or(issuer, |chain| *chain.root().payload().issuer());
-    let command = ucan::Command::parse(if admin { ADMIN } else { MEMBER })?;
+    let command = ucan::Command::parse(if kind.admin { ADMIN } else { MEMBER })?;
     let expires = seconds(now).saturating_add(lifetime_secs.min(left));
-    let link = Delegation::build(subject, audience, command, &nonce)
-        .not_before(seconds(now))
-        .expires(expires)
-        .sign(&key, Profile::Strict)?;
+    let draft = Delegation::build(subject, audience, command, &nonce);
+    let draft = if kind.renews { draft.meta(RENEW_META, Ipld::Bool(true)) } else { draft };
+    let link = draft.not_before(seconds(now)).expires(expires).sign(&key, Profile::Strict)?;
     let tokens = links().map(Link::bytes).chain([link.bytes()]);
     Ok(Issued {
         chain: Container::new(tokens, &ContainerLimits::CHAIN)?.to_bytes()?,
@@ -245,8 +281,10 @@ pub fn judge(
         id: member,
         admin: leaf.command().covers(&bring),
         inviter: node(leaf.issuer()),
+        renews: says(leaf, RENEW_META),
         leaf: held.leaf(),
         cids: held.cids().to_vec(),
+        links: chain.links().map(|link| of_link(link)).collect(),
         expires: held.expires().unwrap_or(Timestamp(0)),
     })
 }
@@ -268,6 +306,11 @@ pub fn may_remove(container: &[u8], by: NodeId) -> bool {
         let leaf: Cid = *chain.leaf().cid();
         chain.may_revoke(&leaf, &Did::from(by.0))
     })
+}
+
+fn of_link(link: &Delegation) -> MemberLink {
+    let issued = link.not_before().map_or(Timestamp(0), |from| Timestamp::from_secs(from.as_secs()));
+    MemberLink { issuer: node(link.issuer()), audience: node(link.audience()), issued }
 }
 
 fn node(did: &Did) -> NodeId {

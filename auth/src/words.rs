@@ -126,6 +126,14 @@ pub fn describe(token: &[u8]) -> Result<Described, Denial> {
     })
 }
 
+/// What this token lets its holder send without asking first (bytes), when it does and names a bound.
+#[must_use]
+pub fn dropped_at_most(token: &[u8]) -> Option<u64> {
+    let chain = whole_chain(token).ok()?;
+    let most = Literals::of(chain.links().map(|link| link.policy())).least(".size")?;
+    Probe::new(&chain).allows(Command::FileDrop, None).then_some(most)
+}
+
 /// A chain that holds together and is signed, whoever shows it and whenever.
 pub(crate) fn whole_chain(token: &[u8]) -> Result<Chain<Verified<Delegation>>, Denial> {
     let container = Container::decode(token, &ContainerLimits::CHAIN, Profile::Strict)?;

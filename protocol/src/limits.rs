@@ -128,6 +128,8 @@ pub const TRANSFER_ACK_BYTES: u64 = 16 * 1024 * 1024;
 pub const TRANSFER_SILENCE_MS: u64 = 30_000;
 /// A transfer in which nothing moves for so long is given up (milliseconds); its part is kept.
 pub const TRANSFER_STALL_MS: u64 = 60_000;
+/// A receiver's owner is waited for so long at the most, whatever the receiver says (milliseconds): 7 days.
+pub const TRANSFER_WAIT_MS: u64 = 7 * 24 * 3600 * 1000;
 /// A signature of a receipt (bytes).
 pub const SIGNATURE_BYTES: usize = 64;
 /// One payload on a team's gossip (bytes): iroh-gossip mutes for good whoever broadcasts more than it can send (its
@@ -150,6 +152,9 @@ pub const PRESENCE_LOAD_SHARE: u64 = 4;
 pub const PRESENCE_LEASE_BEATS: u64 = 3;
 /// How long a member that somebody lost has to say that it lives (milliseconds).
 pub const PRESENCE_REFUTE_MS: u64 = 10_000;
+/// How often a neighbour is asked about a member that has gone silent (count), after [`PRESENCE_REFUTE_MS`] and then twice as
+/// long each time: what it said may not have come here.
+pub const PRESENCE_DOUBTS: u32 = 5;
 /// How often in a row a node says that it lives (count); then once in [`PRESENCE_BEAT_MS`].
 pub const PRESENCE_REFUTATIONS: u32 = 5;
 /// A member's loss is said within this time, at random (milliseconds), unless another said it first.
@@ -200,6 +205,8 @@ pub const SPREAD_WANTED: usize = 256;
 pub const SPREAD_CREDIT: u32 = 32;
 /// After that, one in so long (milliseconds).
 pub const SPREAD_CREDIT_MS: u64 = 10_000;
+/// What one that nobody can show costs its author of these besides (count).
+pub const SPREAD_UNSHOWN: u32 = 8;
 /// Fetches under way at a time (count).
 pub const SPREAD_PULLS: usize = 16;
 /// Members who are known to have the same revocation (count).
@@ -223,6 +230,10 @@ pub const SPREAD_NOTICE_MS: u64 = 1_000;
 pub const SPREAD_ANNOUNCED: usize = 1_024;
 /// How long after a link's end its revocation is of no more interest (milliseconds): as long as it is kept.
 pub const SPREAD_KEPT_MS: u64 = 3_600_000;
+/// Paths named of what the sender of a directory leaves out (count).
+pub const LEFT_OUT_NAMED: usize = 8;
+/// Each of them, and each reason (bytes).
+pub const LEFT_OUT_TEXT_BYTES: usize = 240;
 /// Paths shown of one offer that waits (count).
 pub const OFFER_SAMPLE: usize = 16;
 /// How long a manifest may take to come, and a receiver to look at what it has (milliseconds).

@@ -36,7 +36,7 @@ pub enum MessageError {
     #[error("{1} bytes too many after a message of kind {0}")]
     Trailing(Kind, usize),
     /// A field is over its limit.
-    #[error("{what}: {got}, the limit is {limit}")]
+    #[error("'{what}' is too large: {got} bytes or entries, the limit is {limit}")]
     Limit {
         /// Which field.
         what: &'static str,

@@ -27,7 +27,7 @@ use std::{
 
 pub use beat::Own;
 pub use payload::{
-    Gossiped, Load, Lost, Noted, Notice, PayloadError, Record, Say, Signable, Signature, Signed,
+    Gossiped, Load, Lost, Noted, Notice, PayloadError, Record, Say, Signable, Signature, Signed, is_own,
 };
 pub use table::Standing;
 pub use words::{Change, Compared, Dropped, Input, Output, Seen, Told};
@@ -42,7 +42,7 @@ use crate::{
 };
 use beat::Beat;
 use rate::Bucket;
-use table::{Table, Verdict};
+use table::{Added, Table, Verdict};
 
 /// See the module.
 #[derive(Debug)]
@@ -97,11 +97,7 @@ impl Presence {
         match input {
             Input::Start => self.beat.start(elapsed),
             Input::Own(own) => self.beat.own(*own),
-            Input::Member(id) => {
-                if id != self.me && !self.table.add(id) {
-                    self.dropped.full += 1;
-                }
-            }
+            Input::Member(id) => self.member(id, out),
             Input::Removed(id) => self.removed(id, out),
             Input::Record { from, age_ms, record, verified } => {
                 self.record((now, elapsed), (from, age_ms), &record, verified, out);
@@ -117,9 +113,12 @@ impl Presence {
 
     /// All that is due, and when the next is.
     fn due(&mut self, now: Timestamp, elapsed: u64, out: &mut Vec<Output>) {
-        while let Some(id) = self.table.expire(elapsed) {
-            self.losses.remove(&id);
-            out.push(Output::Changed(id, Change::Silent));
+        while let Some((id, first)) = self.table.expire(elapsed) {
+            if first {
+                self.losses.remove(&id);
+                out.push(Output::Changed(id, Change::Silent));
+            }
+            self.ask_about(elapsed, id, out);
         }
         self.say_losses(elapsed, out);
         let live = self.live();
@@ -128,6 +127,33 @@ impl Presence {
         let loss = self.losses.values().min().map(|due| (*due).max(self.loss_rate.next()));
         let due = [self.beat.due(), self.table.next_due(), loss].into_iter().flatten().min();
         out.extend(self.alarm.set(now, elapsed, due).map(Output::WakeAt));
+    }
+
+    /// It may have said that it lives, and that was lost on the way here: a neighbour has heard it then.
+    fn ask_about(&mut self, elapsed: u64, member: NodeId, out: &mut Vec<Output>) {
+        let others = || self.neighbors.iter().filter(|id| **id != member);
+        let most = u64::try_from(others().count()).unwrap_or(u64::MAX).saturating_sub(1);
+        let place = usize::try_from(self.dice.up_to(most)).unwrap_or(0);
+        if let Some(from) = others().nth(place).copied()
+            && self.ask_rate.take(elapsed)
+        {
+            out.push(Output::Ask { from, member });
+        }
+    }
+
+    fn member(&mut self, id: NodeId, out: &mut Vec<Output>) {
+        if id == self.me {
+            return;
+        }
+        match self.table.add(id) {
+            Added::There(None) => {}
+            Added::There(Some(gone)) => {
+                self.neighbors.remove(&gone);
+                self.losses.remove(&gone);
+                out.push(Output::Changed(gone, Change::Gone));
+            }
+            Added::Full => self.dropped.full += 1,
+        }
     }
 
     fn removed(&mut self, id: NodeId, out: &mut Vec<Output>) {

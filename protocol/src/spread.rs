@@ -15,7 +15,7 @@ use crate::{
     limits::{
         NOTICE_LINKS, PRESENCE_MEMBERS, SPREAD_ANNOUNCED, SPREAD_CREDIT, SPREAD_CREDIT_MS, SPREAD_KEPT_MS,
         SPREAD_KNOWN, SPREAD_NOTICE_MS, SPREAD_NOTICES, SPREAD_PULL_MS, SPREAD_PULLS, SPREAD_RETRY_MAX_MS,
-        SPREAD_RETRY_MS, SPREAD_SOURCES, SPREAD_TRIES, SPREAD_TRIES_NEAR, SPREAD_WANTED,
+        SPREAD_RETRY_MS, SPREAD_SOURCES, SPREAD_TRIES, SPREAD_TRIES_NEAR, SPREAD_UNSHOWN, SPREAD_WANTED,
     },
     presence::{Noted, Notice, Say, beat::numbered_from, rate::Bucket},
     timing::{Alarm, Elapsed},
@@ -90,6 +90,8 @@ pub enum Output {
         cid: CidDigest,
         /// From whom.
         from: NodeId,
+        /// Whose rights the link carries: this node's, or the team's.
+        subject: NodeId,
     },
     /// Call again with [`Input::Tick`] at this time; it takes the place of any time said before.
     WakeAt(Timestamp),
@@ -336,6 +338,12 @@ impl Spread {
         if wanted.sources.is_empty() || wanted.tries >= SPREAD_TRIES {
             self.dropped.unshown += 1;
             self.wanted.remove(cid);
+            // Honest members lost a dozen questions over it: its author is believed the less.
+            if let Some(credit) = self.credit.get_mut(&author) {
+                for _ in 0..SPREAD_UNSHOWN {
+                    let _left = credit.take(elapsed);
+                }
+            }
         }
     }
 
@@ -358,7 +366,7 @@ impl Spread {
             wanted.tries = wanted.tries.saturating_add(1);
             wanted.due = elapsed.saturating_add(SPREAD_PULL_MS);
             self.pulls = self.pulls.saturating_add(1);
-            out.push(Output::Pull { cid, from });
+            out.push(Output::Pull { cid, from, subject: wanted.noted.subject });
         }
     }
 

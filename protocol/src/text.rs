@@ -52,6 +52,24 @@ pub fn head(text: &str, max_bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(max_bytes)).unwrap_or(text)
 }
 
+/// Bytes as people read them: `3.4 MiB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // In tenths of the unit, rounded; carried on where it rounds up to the next.
+    let mut tenths = u128::from(bytes) * 10 / 1024 + u128::from(u128::from(bytes) * 10 % 1024 >= 512);
+    let mut units = UNITS.iter();
+    let mut unit = units.next();
+    while tenths >= 10_240 {
+        tenths = (tenths + 512) / 1024;
+        unit = units.next();
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, unit.unwrap_or(&"EiB"))
+}
+
 fn replace(c: char) -> char {
     if is_dirty(c) { '\u{fffd}' } else { c }
 }

@@ -11,6 +11,8 @@
 
 #[path = "transfer/hostile.rs"]
 mod hostile;
+#[path = "transfer/patience.rs"]
+mod patience;
 #[path = "transfer/rules.rs"]
 mod rules;
 #[path = "transfer/session.rs"]

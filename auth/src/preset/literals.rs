@@ -88,6 +88,11 @@ impl Literals {
         add(list, pattern.to_owned());
     }
 
+    /// The smallest of the largest numbers that there are for this selector.
+    pub(crate) fn least(&self, selector: &str) -> Option<u64> {
+        self.at_most.iter().filter(|(found, _)| found == selector).map(|(_, most)| *most).min()
+    }
+
     fn most(&self, selector: &str) -> Option<u64> {
         self.at_most.iter().find(|(found, _)| found == selector).map(|(_, most)| *most)
     }

@@ -81,13 +81,29 @@ fn of_spec(spec: &GrantSpec) -> Vec<String> {
     words.extend(spec.max_tokens.map(|most| format!("at most {most} model tokens")));
     words.extend(spec.per_min.map(|most| format!("at most {most} prompts a minute")));
     words.extend(spec.concurrent.map(|most| format!("at most {most} prompts at a time")));
-    words.extend(spec.max_size.map(|most| format!("files of at most {most} bytes")));
+    words.extend(spec.max_size.map(|most| format!("transfers of at most {} each", size(most))));
     words.extend(spec.max_depth.map(|most| match most {
         0 => "may not be passed on".to_owned(),
         1 => "may be passed on once".to_owned(),
         most => format!("may be passed on {most} times in a row"),
     }));
     words.into_iter().map(|word| text::line(&word, POLICY_CHARS)).collect()
+}
+
+/// Bytes in the largest unit that they are a whole number of: a limit is not rounded.
+fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 8] = [
+        ("TiB", 1 << 40),
+        ("TB", 1_000_000_000_000),
+        ("GiB", 1 << 30),
+        ("GB", 1_000_000_000),
+        ("MiB", 1 << 20),
+        ("MB", 1_000_000),
+        ("KiB", 1 << 10),
+        ("KB", 1_000),
+    ];
+    let whole = UNITS.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{bytes} bytes"), |(name, unit)| format!("{} {name}", bytes / unit))
 }
 
 /// What and under which conditions, in one line.
@@ -179,5 +195,26 @@ fn write_ipld(value: &Ipld, out: &mut String) {
         Ipld::Integer(number) => out.push_str(&number.to_string()),
         Ipld::Bool(flag) => out.push_str(&flag.to_string()),
         other => out.push_str(&format!("{other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_in_whole_units() {
+        for (bytes, words) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "1 KB"),
+            (65_536, "64 KiB"),
+            (1_000_000_000, "1 GB"),
+            (1 << 30, "1 GiB"),
+            (3 << 40, "3 TiB"),
+            (1_000_000_001, "1000000001 bytes"),
+        ] {
+            assert_eq!(size(bytes), words);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod hostile;
 mod invocation;
 mod onward;
 mod properties;
+mod removal;
 mod revocations;
 mod scopes;
 mod sessions;

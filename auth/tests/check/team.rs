@@ -2,7 +2,7 @@
 
 use clankers_auth::{
     Denial, GrantSpec, Standing, VerifiedTokens, mint, revoke,
-    team::{self, Issued, Member, NotMember, TeamError},
+    team::{self, Issued, Kind, Member, NotMember, TeamError},
 };
 use clankers_protocol::{
     NodeId, TeamId, Timestamp,
@@ -54,6 +54,16 @@ fn the_creator_invites_an_admin_who_invites_a_member() {
         assert_eq!(team::peek(&issued.chain).unwrap(), (team_id(), id(who)));
     }
     assert_eq!(team::id_of(&seed(TEAM)), team_id());
+}
+
+#[test]
+fn a_membership_renews_itself_only_when_its_last_link_says_so() {
+    let kind = Kind { admin: true, renews: true };
+    let key = team::found(&seed(TEAM), id(1), kind, NOW, 30 * DAY, [1; 16]).unwrap();
+    let below = invited(1, &key.chain, 2, false).unwrap();
+    assert!(judged(1, &key.chain).unwrap().renews);
+    assert!(!judged(2, &below.chain).unwrap().renews, "what is above says nothing about it");
+    assert!(!judged(1, &founded(1, true).chain).unwrap().renews);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use clankers_auth::{
     Args, Command, Denial, GrantSpec, Sessions,
     mint::{self, delegate},
-    words::{describe, money, tree, verdict},
+    words::{describe, dropped_at_most, money, tree, verdict},
 };
 use clankers_protocol::{NanoUsd, refusal::RefusalCode};
 use ucan::{Container, ContainerLimits, Policy, Profile};
@@ -68,6 +68,17 @@ fn narrow_grants_still_say_what_they_allow() {
     let promised = [Policy::or([Policy::like(".cmd", "*"), Policy::eq(".path", "src")])];
     let said = describe(&chain(&[link(1, 2, promised)])).unwrap();
     assert!(!said.grants.join("; ").contains("bash"), "{:?}", said.grants);
+}
+
+#[test]
+fn what_may_be_sent_unasked_is_known_by_its_bound() {
+    let spec = |drop: bool, max_size| GrantSpec { max_size, ..GrantSpec::default().with_files(drop, !drop) };
+    assert_eq!(dropped_at_most(&granted(&spec(true, Some(100)))), Some(100));
+    assert_eq!(dropped_at_most(&granted(&spec(true, None))), None, "there is no bound");
+    assert_eq!(dropped_at_most(&granted(&spec(false, Some(100)))), None, "it may only be offered");
+    assert_eq!(dropped_at_most(b"no token"), None);
+    let said = describe(&granted(&spec(true, Some(100 << 10)))).unwrap().sentence;
+    assert!(said.ends_with("transfers of at most 100 KiB each"), "{said}");
 }
 
 #[test]

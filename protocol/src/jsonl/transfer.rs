@@ -30,6 +30,12 @@ pub fn progress(line: &Line) -> Value {
     })
 }
 
+/// An offer that begins to wait for the receiver's owner, until a time as RFC 3339 says it.
+#[must_use]
+pub fn waiting(id: &str, until: &str) -> Value {
+    json!({ "type": "waiting", "id": id, "until": until })
+}
+
 /// What the receiver signed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt<'a> {
@@ -68,6 +74,8 @@ mod tests {
         let text = r#"{"type":"progress","bytes":1,"total":4,"files":1,"rate_bps":3,"eta_s":1}"#;
         assert_eq!(progress(&line).to_string(), text);
         assert_eq!(progress(&Line { eta_s: None, ..line })["eta_s"], Value::Null);
+        let text = r#"{"type":"waiting","id":"ab","until":"2027-01-15T08:00:00Z"}"#;
+        assert_eq!(waiting("ab", "2027-01-15T08:00:00Z").to_string(), text);
         let said = Receipt { files: 1, bytes: 4, sent_bytes: 4, root: "00", name: "a" };
         let text = r#"{"type":"receipt","files":1,"bytes":4,"sent_bytes":4,"root":"00","name":"a"}"#;
         assert_eq!(receipt(&said).to_string(), text);

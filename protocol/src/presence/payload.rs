@@ -214,6 +214,9 @@ pub enum PayloadError {
     /// A field is over its limit.
     #[error("{0}")]
     Limit(#[from] MessageError),
+    /// An address that is nobody's own.
+    #[error("{0} is no address of a node")]
+    Address(SocketAddr),
     /// Text that cannot be shown as it is.
     #[error("the {0} has characters that could deceive whoever reads it")]
     Dirty(&'static str),
@@ -309,9 +312,20 @@ fn plain(what: &'static str, value: &str, most: usize) -> Result<(), PayloadErro
     }
 }
 
+/// Whether this can be the address of one node: whoever is sent to many, or to nobody, would be dialed by a whole team.
+#[must_use]
+pub fn is_own(addr: &SocketAddr) -> bool {
+    let ip = addr.ip().to_canonical();
+    let broadcast = matches!(ip, std::net::IpAddr::V4(ip) if ip.is_broadcast());
+    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}
+
 impl Record {
     fn check(&self) -> Result<(), PayloadError> {
         within("addrs", self.addrs.len(), PRESENCE_ADDRESSES)?;
+        if let Some(addr) = self.addrs.iter().find(|addr| !is_own(addr)) {
+            return Err(PayloadError::Address(*addr));
+        }
         self.relay.as_ref().map_or(Ok(()), |relay| plain("relay", relay, PATH_BYTES))?;
         self.label.as_ref().map_or(Ok(()), |label| plain("label", label, LABEL_BYTES))?;
         plain("version", &self.version, SOFTWARE_BYTES)?;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     NodeId, Timestamp,
-    limits::{PRESENCE_MEMBERS, PRESENCE_REFUTE_MS},
+    limits::{PRESENCE_DOUBTS, PRESENCE_MEMBERS, PRESENCE_REFUTE_MS},
 };
 
 /// How a member is.
@@ -46,14 +46,25 @@ pub(super) enum Verdict {
     Left,
 }
 
+/// Whether a member was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It is there; this one made room.
+    There(Option<NodeId>),
+    /// All others are there.
+    Full,
+}
+
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) standing: Standing,
     pub(super) record: Option<Arc<Signed<Record>>>,
     /// When the newest record came: by the clock, and elapsed, less the age that it was told with.
     pub(super) heard: Option<(Timestamp, u64)>,
-    /// When its standing ends (milliseconds elapsed).
+    /// When its standing ends, or others are asked about it (milliseconds elapsed).
     due: Option<u64>,
+    /// How often others were asked about it since it went silent (count).
+    doubts: u32,
     /// This node's time less the author's, for the record of this start that was fastest. Only differences count.
     fastest: u64,
     /// The last record was late.
@@ -69,6 +80,7 @@ impl Entry {
             record: None,
             heard: None,
             due: None,
+            doubts: 0,
             fastest: 0,
             late: false,
             synced: None,
@@ -137,21 +149,22 @@ impl Table {
         self.members.iter().map(|(id, entry)| (*id, entry))
     }
 
-    /// Takes a member in; when there is no room, in place of one that was not heard for longest. `false`: all are
-    /// there.
-    pub(super) fn add(&mut self, id: NodeId) -> bool {
+    /// Takes a member in; when there is no room, in place of one that was not heard for longest: that one is given.
+    pub(super) fn add(&mut self, id: NodeId) -> Added {
         if self.members.contains_key(&id) {
-            return true;
+            return Added::There(None);
         }
+        let mut gone = None;
         if self.members.len() >= self.room {
             let silent = self.members.iter().filter(|(_, entry)| !entry.is_live());
             let Some(longest) = silent.min_by_key(|(_, entry)| entry.heard).map(|(id, _)| *id) else {
-                return false;
+                return Added::Full;
             };
             self.remove(longest);
+            gone = Some(longest);
         }
         self.members.insert(id, Entry::new());
-        true
+        Added::There(gone)
     }
 
     pub(super) fn remove(&mut self, id: NodeId) -> bool {
@@ -215,14 +228,22 @@ impl Table {
         true
     }
 
-    /// The next member whose record holds no longer.
-    pub(super) fn expire(&mut self, elapsed: u64) -> Option<NodeId> {
+    /// The next member whose record holds no longer (then true), or that has been silent for a while.
+    pub(super) fn expire(&mut self, elapsed: u64) -> Option<(NodeId, bool)> {
         let (due, id) = *self.due.first()?;
         if due > elapsed {
             return None;
         }
-        self.stand(id, Standing::Silent, None);
-        Some(id)
+        let entry = self.members.get_mut(&id);
+        let (first, doubts) =
+            entry.map_or((true, 0), |entry| (entry.standing != Standing::Silent, entry.doubts));
+        let doubts = if first { 0 } else { doubts.saturating_add(1) };
+        let pause = PRESENCE_REFUTE_MS.saturating_mul(1 << doubts.min(PRESENCE_DOUBTS));
+        self.stand(id, Standing::Silent, (doubts < PRESENCE_DOUBTS).then(|| elapsed.saturating_add(pause)));
+        if let Some(entry) = self.members.get_mut(&id) {
+            entry.doubts = doubts;
+        }
+        Some((id, first))
     }
 
     /// When the next one ends (milliseconds elapsed).

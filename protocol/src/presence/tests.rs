@@ -8,7 +8,8 @@ mod words;
 use std::sync::Arc;
 
 use super::{
-    Change, Input, Load, Lost, Output, Own, Presence, Record, Say, Seen, Signature, Signed, Standing,
+    Change, Gossiped, Input, Load, Lost, Output, Own, PayloadError, Presence, Record, Say, Seen, Signature,
+    Signed, Standing,
     beat::{beat_ms, lease_ms},
 };
 use crate::{Ext, NodeId, TeamId, Timestamp};
@@ -174,6 +175,29 @@ fn one_that_was_lost_lives_when_it_says_so_and_else_not() {
     assert_eq!(node.presence.dropped().refuted, 1);
 }
 
+/// What it said may have been lost on the way here alone.
+#[test]
+fn a_neighbour_is_asked_about_one_that_has_gone_silent() {
+    let mut node = Node::started(3);
+    node.step(heard(record(2, 1, 3, START)));
+    node.step(Input::Up(id(2)));
+    node.step(lost(1, 2, 1, 3));
+    let out = node.after(10_000, Input::Tick);
+    assert!(out.contains(&Output::Changed(id(2), Change::Silent)));
+    assert!(!out.iter().any(|output| matches!(output, Output::Ask { .. })), "not itself: {out:?}");
+    node.step(heard(record(2, 1, 4, node.now)));
+    node.step(Input::Up(id(3)));
+    node.step(lost(1, 2, 1, 4));
+    let out = node.after(10_000, Input::Tick);
+    let ask = Output::Ask { from: id(3), member: id(2) };
+    assert!(out.contains(&ask), "{out:?}");
+    // That one may not have heard it either: again, and then it is left at that.
+    let again: Vec<u32> = (1..=600).filter(|_| node.after(1_000, Input::Tick).contains(&ask)).collect();
+    assert_eq!(again, [10, 30, 70, 150, 310]);
+    node.step(heard(record(2, 1, 5, node.now)));
+    assert_eq!(node.standing(2), Standing::Live);
+}
+
 #[test]
 fn it_denies_that_it_was_lost_but_not_without_end() {
     let mut node = Node::started(2);
@@ -319,7 +343,33 @@ fn a_member_makes_room_only_for_one_that_may_live() {
     assert_eq!((node.presence.known(), node.presence.dropped().full), (3, 1));
     node.after(10_000, heard(record(2, 1, 2, START.plus_ms(10_000))));
     node.after(6_500, Input::Tick);
-    node.step(Input::Member(id(4)));
+    // Whoever looks after the other machines hears who made room.
+    assert_eq!(node.step(Input::Member(id(4))), [Output::Changed(id(1), Change::Gone)]);
     assert!(node.presence.seen(id(1)).is_none() && node.presence.seen(id(4)).is_some());
     assert_eq!((node.presence.known(), node.presence.live()), (3, 2));
+}
+
+#[test]
+fn an_address_that_is_not_one_nodes_own_is_refused() {
+    let said = |addr: &str| {
+        let addrs = vec!["10.0.0.1:7".parse().unwrap(), addr.parse().unwrap()];
+        Gossiped::Presence(signed(Record { addrs, ..record(1, 1, 1, START) }))
+    };
+    for addr in ["127.0.0.1:7", "[::1]:7", "192.168.0.255:7", "[fe80::1]:7", "[fd00::1]:65535"] {
+        assert!(said(addr).encode().is_ok(), "{addr}");
+    }
+    for addr in [
+        "10.0.0.2:0",
+        "0.0.0.0:7",
+        "[::]:7",
+        "224.0.0.251:5353",
+        "[ff02::fb]:5353",
+        "255.255.255.255:7",
+        "[::ffff:0.0.0.0]:7",
+        "[::ffff:224.0.0.1]:7",
+    ] {
+        let refused = PayloadError::Address(addr.parse().unwrap());
+        assert_eq!(said(addr).encode(), Err(refused.clone()), "{addr}");
+        assert_eq!(Gossiped::decode(&postcard::to_stdvec(&said(addr)).unwrap()), Err(refused), "{addr}");
+    }
 }

@@ -64,7 +64,8 @@ pub enum Output {
     Changed(NodeId, Change),
     /// Exchange presence and revocations with this neighbour.
     Sync(NodeId),
-    /// Ask who handed on a record for the membership of its author, who is not known here.
+    /// Ask who handed on a record for the membership of its author, who is not known here; or a neighbour for what it has
+    /// heard of a member that has gone silent.
     Ask {
         /// Whom.
         from: NodeId,

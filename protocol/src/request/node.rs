@@ -70,6 +70,9 @@ pub struct InfoReply {
 /// Number of an `ext` value of [`InfoReply`]: its [`Load`], as postcard.
 pub const EXT_LOAD: u16 = 1;
 
+/// Number of an `ext` value of [`InfoReply`]: how many requests were refused with which code, as postcard.
+pub const EXT_REFUSED: u16 = 2;
+
 /// What the sessions in memory are at.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
@@ -97,6 +100,18 @@ impl InfoReply {
     pub fn load(&self) -> Option<Load> {
         postcard::from_bytes(self.ext.get(EXT_LOAD)?).ok()
     }
+
+    /// Requests refused since the start by the number of the refusal's code; empty from a node that does not say.
+    #[must_use]
+    pub fn refused(&self) -> Vec<(u16, u64)> {
+        self.ext.get(EXT_REFUSED).and_then(|value| postcard::from_bytes(value).ok()).unwrap_or_default()
+    }
+}
+
+/// The `ext` value that carries how many requests were refused with which code.
+#[must_use]
+pub fn refused_to_ext(by_code: &[(u16, u64)]) -> (u16, Vec<u8>) {
+    (EXT_REFUSED, postcard::to_stdvec(by_code).unwrap_or_default())
 }
 
 impl Load {

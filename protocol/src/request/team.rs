@@ -149,6 +149,8 @@ pub struct TeamInvite {
     pub admin: bool,
     /// How long the membership lasts (seconds).
     pub expire_secs: u64,
+    /// It renews itself, for as long, while whoever wrote it is there.
+    pub renew: bool,
     /// What later versions add.
     pub ext: Ext,
 }

@@ -11,6 +11,7 @@
 //! whoever dialed, on the same connection; blocks flow on the half that the sender of the files writes.
 
 pub mod keeping;
+pub mod left_out;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,22 @@ use crate::{
     message::{Ext, Message, MessageError, within},
     transfer::{Cv, FileIdentity, Root, SourceIdentity, TransferId, receipt::Receipt},
 };
+
+/// Number of an `ext` value of [`FileFetch`] and [`FileSend`](keeping::FileSend): the sender's blocks are to take no more than
+/// so many bytes in a second; eight bytes, the lowest first.
+pub const EXT_LIMIT_RATE: u16 = 1;
+
+/// The limit that an `ext` asks for (bytes in a second).
+#[must_use]
+pub fn limit_rate(ext: &Ext) -> Option<u64> {
+    ext.get(EXT_LIMIT_RATE)?.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// An `ext` that asks for this limit, or for nothing.
+#[must_use]
+pub fn with_limit_rate(rate: Option<u64>) -> Ext {
+    Ext(rate.map(|rate| (EXT_LIMIT_RATE, rate.to_le_bytes().to_vec())).into_iter().collect())
+}
 
 /// What to do when something else has the name already.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -60,7 +60,7 @@ impl Node {
 }
 
 fn pull(n: u64, from: u8) -> Output {
-    Output::Pull { cid: cid(n), from: id(from) }
+    Output::Pull { cid: cid(n), from: id(from), subject: TEAM.node() }
 }
 
 /// The notices in these.
@@ -98,7 +98,8 @@ fn only_whom_it_concerns_fetches_it() {
     let mut node = Node::new(2);
     let of = |subject| Noted { subject, ..noted(1) };
     assert!(node.step(notice(1, 1, vec![of(id(2)), of(id(1))])).is_empty());
-    assert_eq!(node.step(notice(1, 2, vec![of(id(0))])), [pull(1, 2)], "only the author is sure to have it");
+    let about_me = Output::Pull { cid: cid(1), from: id(2), subject: id(0) };
+    assert_eq!(node.step(notice(1, 2, vec![of(id(0))])), [about_me], "only the author is sure to have it");
 }
 
 #[test]
@@ -167,12 +168,30 @@ fn one_author_cannot_take_all_the_room() {
     for n in 0..6_000 {
         let out = node.after(100, notice(1, 1, (n * 32 + 10_000..n * 32 + 10_032).map(noted).collect()));
         for output in out {
-            let Output::Pull { cid, from } = output else { continue };
+            let Output::Pull { cid, from, .. } = output else { continue };
             pulls += 1;
             node.step(Input::Pulled { cid, from, got: Got::Missing });
         }
     }
     assert!(pulls <= (32 + 61) * 16, "{pulls}");
+}
+
+#[test]
+fn who_announces_what_nobody_can_show_is_believed_the_less() {
+    let mut node = Node::new(3);
+    node.step(notice(1, 2, vec![noted(0)]));
+    // Fewer seconds than give a token back.
+    for _ in 0..90 {
+        for from in 1..=3 {
+            node.pulled(0, from, Got::Missing);
+        }
+        node.after(100, Input::Tick);
+    }
+    assert_eq!((node.spread.counts(), node.spread.dropped().unshown), ((0, 0), 1));
+    node.step(notice(1, 2, (1..=32).map(noted).collect()));
+    assert_eq!(node.spread.counts().1, 32 - 1 - 8);
+    node.step(notice(1, 3, (100..132).map(noted).collect()));
+    assert_eq!(node.spread.counts().1, 23 + 32, "nobody else pays for it");
 }
 
 #[test]
@@ -306,7 +325,7 @@ impl Watched {
 
     fn output(&mut self, output: Output) {
         match output {
-            Output::Pull { cid, from } => {
+            Output::Pull { cid, from, .. } => {
                 assert!(self.members.contains(&from) && !self.node.spread.is_known(&cid));
                 self.pulls.insert(cid, from);
             }

@@ -27,6 +27,10 @@ impl Pulse {
         self.heard = now;
     }
 
+    pub(super) fn heard_at(&self) -> Timestamp {
+        self.heard
+    }
+
     pub(super) fn moved(&mut self, now: Timestamp) {
         self.moved = now;
     }

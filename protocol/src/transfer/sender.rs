@@ -5,135 +5,30 @@
 //! block is checked by the shell before the block leaves ([`Piece::check`]), a longer one when the machine asks
 //! ([`Output::Check`]).
 
+mod words;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
 
+pub use self::words::{Input, OfferDraft, Output, Piece};
 pub use super::talk::{End, Progress};
 use super::{
-    Cv, Fault, FileIdentity, Root, SourceIdentity, TransferId,
+    Fault, Root,
     manifest::{self, Manifest},
     name,
     pulse::Pulse,
-    talk::{FromReceiver, FromSender},
+    talk::FromReceiver,
 };
 use crate::{
-    CidDigest, Timestamp,
-    limits::{TRANSFER_JUDGE_MS, TRANSFER_LANES, TRANSFER_SILENCE_MS},
+    Timestamp,
+    limits::{TRANSFER_JUDGE_MS, TRANSFER_LANES, TRANSFER_SILENCE_MS, TRANSFER_WAIT_MS},
     message::Ext,
     request::transfer::{
         BadFile, DoneFile, FileAccept, FileBad, FileCancel, FileCommit, FileDone, FileManifest, FileOffer,
-        FileProgress, FileReceipt, OnConflict,
+        FileProgress, FileReceipt,
     },
 };
 use work::{Part, Status};
-
-/// What an offer says besides the manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfferDraft {
-    /// The chain's leaf; none in answer to a fetch.
-    pub leaf: Option<CidDigest>,
-    /// Names the transfer.
-    pub transfer: TransferId,
-    /// Says whether it is the same source as before.
-    pub source: SourceIdentity,
-    /// Directory in the receiver's inbox.
-    pub to: Option<String>,
-    /// What to do about names that are taken.
-    pub on_conflict: OnConflict,
-    /// Data streams that would be used (count).
-    pub lanes: u8,
-}
-
-/// One block to read and hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
-    /// Index of the file's entry.
-    pub file: u32,
-    /// The block in it.
-    pub block: u32,
-    /// Where it begins (bytes).
-    pub offset: u64,
-    /// How long it is (bytes).
-    pub len: u32,
-    /// To be sent on a lane; else the receiver has it, and it is only hashed.
-    pub send: bool,
-    /// The file is this block: to be seen unchanged after it was read and before it leaves.
-    pub check: bool,
-    /// What the file was when the manifest was made.
-    pub id: FileIdentity,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// Begin.
-    Start,
-    /// A frame came on the control stream.
-    Frame(FromReceiver),
-    /// A piece was read and hashed.
-    Hashed {
-        /// Its file.
-        file: u32,
-        /// Its block.
-        block: u32,
-        /// Its hash.
-        cv: Cv,
-    },
-    /// A piece's bytes went into a stream (count).
-    Written {
-        /// How many.
-        bytes: u32,
-    },
-    /// The file was seen unchanged, behind its last block.
-    Checked {
-        /// Which.
-        file: u32,
-    },
-    /// The file cannot be sent.
-    Failed {
-        /// Which.
-        file: u32,
-        /// Why.
-        fault: Fault,
-    },
-    /// No more of this.
-    Cancel,
-    /// It is time.
-    Tick,
-    /// The connection is lost.
-    Lost,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Send this on the control stream.
-    Send(FromSender),
-    /// Send what [`Sender::next_page`] gives until it gives nothing.
-    Pages,
-    /// [`Sender::next_piece`] has something.
-    Pieces,
-    /// All blocks of this file are hashed: see whether it is unchanged; [`Input::Checked`] or [`Input::Failed`].
-    Check(u32),
-    /// The receiver's owner is asked, until then.
-    Waiting(Timestamp),
-    /// The receiver takes it.
-    Accepted {
-        /// The root's final name: safe.
-        name: String,
-        /// Data streams to open at most (count).
-        lanes: u8,
-        /// Bytes that it has already.
-        had: u64,
-    },
-    /// A file does not arrive.
-    FileFailed(u32, Fault),
-    /// Call again with [`Input::Tick`] at this time, if nothing comes before.
-    WakeAt(Timestamp),
-    /// It is over; nothing else follows.
-    Over(End),
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -174,11 +69,15 @@ pub struct Sender {
     bad: Vec<BadFile>,
     /// Bytes that were read and hashed.
     read: u64,
+    /// Bytes of pieces that are ready to leave or have left: from then on it is the receiver's turn.
+    loaded: u64,
     /// Bytes that were written into streams.
     written: u64,
     progress: Progress,
     /// What the receiver said last.
     acked: Option<FileProgress>,
+    /// The most that it ever said, of each count.
+    best: [u64; 4],
 }
 
 impl Sender {
@@ -202,9 +101,11 @@ impl Sender {
             done: Vec::new(),
             bad: Vec::new(),
             read: 0,
+            loaded: 0,
             written: 0,
             progress,
             acked: None,
+            best: [0; 4],
             manifest,
         }
     }
@@ -226,6 +127,12 @@ impl Sender {
     pub fn root(&self) -> Option<Root> {
         let is_said = self.phase == Phase::Committed;
         is_said.then(|| manifest::whole_root(&self.manifest, |file| self.sent_root(file)))
+    }
+
+    /// When the other side said something last.
+    #[must_use]
+    pub fn heard(&self) -> Timestamp {
+        self.pulse.heard_at()
     }
 
     /// Whether it is over.
@@ -259,11 +166,8 @@ impl Sender {
                     self.over(End::Broken(words), out);
                 }
             }
-            Input::Hashed { file, block, cv } => self.hashed(file, block, cv, out),
+            Input::Hashed { file, block, cv } => self.hashed(now, file, block, cv, out),
             Input::Written { bytes } => {
-                if self.outstanding() == 0 {
-                    self.pulse.moved(now);
-                }
                 self.written = self.written.saturating_add(bytes.into());
             }
             Input::Checked { file } => self.checked(file),
@@ -305,7 +209,7 @@ impl Sender {
                 on_conflict: draft.on_conflict,
                 lanes: draft.lanes.clamp(1, TRANSFER_LANES),
                 entries,
-                ext: Ext::default(),
+                ext: draft.ext,
             }
             .into(),
         ));
@@ -320,8 +224,10 @@ impl Sender {
         match frame {
             FromReceiver::Wait(wait) if offered => {
                 self.phase = Phase::Waiting;
-                self.pulse.until(Some(wait.until.plus_ms(TRANSFER_SILENCE_MS)));
-                out.push(Output::Waiting(wait.until));
+                // It is the receiver's word: nobody waits for ever on it.
+                let until = wait.until.min(now.plus_ms(TRANSFER_WAIT_MS));
+                self.pulse.until(Some(until.plus_ms(TRANSFER_SILENCE_MS)));
+                out.push(Output::Waiting(until));
             }
             FromReceiver::Have(have) if offered => self.have(have.files)?,
             FromReceiver::Accept(accept) if offered => self.accept(now, &accept, out)?,
@@ -337,8 +243,12 @@ impl Sender {
                 }
             }
             FromReceiver::Progress(progress) => {
-                if self.acked.as_ref() != Some(&*progress) {
+                if self.has_moved(&progress) {
                     self.pulse.moved(now);
+                    if offered {
+                        // What it has from before is read again.
+                        self.pulse.until(Some(now.plus_ms(TRANSFER_JUDGE_MS)));
+                    }
                 }
                 self.progress.bytes = progress.bytes.min(self.progress.total);
                 self.progress.files_done = progress.files.min(self.progress.files);
@@ -408,9 +318,33 @@ impl Sender {
         Ok(())
     }
 
+    /// Whether the receiver came further than it ever was; each of the counts ends somewhere.
+    fn has_moved(&mut self, now: &FileProgress) -> bool {
+        let total = self.manifest.totals();
+        let now = [
+            now.received.min(self.written),
+            now.durable.min(self.written),
+            now.bytes.min(total.bytes),
+            now.files.min(total.files).into(),
+        ];
+        let grew = now.iter().zip(&self.best).any(|(now, best)| now > best);
+        for (best, now) in self.best.iter_mut().zip(now) {
+            *best = now.max(*best);
+        }
+        grew
+    }
+
+    /// A piece waits for the receiver to take it, or to say that it has.
+    fn loaded(&mut self, now: Timestamp, bytes: u32) {
+        if self.outstanding() == 0 {
+            self.pulse.moved(now);
+        }
+        self.loaded = self.loaded.saturating_add(bytes.into());
+    }
+
     /// Bytes that the receiver has not told of yet.
     fn outstanding(&self) -> u64 {
-        self.written.saturating_sub(self.acked.as_ref().map_or(0, |acked| acked.received))
+        self.loaded.saturating_sub(self.acked.as_ref().map_or(0, |acked| acked.received))
     }
 
     /// Says what is to be said.

@@ -27,26 +27,26 @@ use super::{
     world::{Source, SourceFile},
 };
 
-const T0: Timestamp = Timestamp(1_000_000);
+pub(crate) const T0: Timestamp = Timestamp(1_000_000);
 
 fn source(sizes: &[u64]) -> Source {
     Source { files: sizes.iter().map(|size| SourceFile { size: *size, version: 0, stamp: 0 }).collect() }
 }
 
-fn offered(sizes: &[u64]) -> (Sender, Vec<sender::Output>) {
+pub(crate) fn offered(sizes: &[u64]) -> (Sender, Vec<sender::Output>) {
     let mut sender = Sender::new(T0, draft(), source(sizes).manifest());
     let mut out = Vec::new();
     sender.handle(T0, sender::Input::Start, &mut out);
     (sender, out)
 }
 
-fn says(sender: &mut Sender, at: u64, frame: impl Into<FromReceiver>) -> Vec<sender::Output> {
+pub(crate) fn says(sender: &mut Sender, at: u64, frame: impl Into<FromReceiver>) -> Vec<sender::Output> {
     let mut out = Vec::new();
     sender.handle(T0.plus_ms(at), sender::Input::Frame(frame.into()), &mut out);
     out
 }
 
-fn accept() -> FileAccept {
+pub(crate) fn accept() -> FileAccept {
     FileAccept { name: "root".into(), lanes: 8, ext: Ext::default() }
 }
 
@@ -68,21 +68,21 @@ fn receiving(sizes: &[u64]) -> Receiver {
     receiver
 }
 
-fn takes(receiver: &mut Receiver, at: u64, input: receiver::Input) -> Vec<receiver::Output> {
+pub(crate) fn takes(receiver: &mut Receiver, at: u64, input: receiver::Input) -> Vec<receiver::Output> {
     let mut out = Vec::new();
     receiver.handle(T0.plus_ms(at), input, &mut out);
     out
 }
 
-fn sender_end(out: &[sender::Output]) -> Option<&End> {
+pub(crate) fn sender_end(out: &[sender::Output]) -> Option<&End> {
     out.iter().find_map(|output| if let sender::Output::Over(end) = output { Some(end) } else { None })
 }
 
-fn receiver_end(out: &[receiver::Output]) -> Option<&End> {
+pub(crate) fn receiver_end(out: &[receiver::Output]) -> Option<&End> {
     out.iter().find_map(|output| if let receiver::Output::Over(end) = output { Some(end) } else { None })
 }
 
-fn progress(received: u64) -> FileProgress {
+pub(crate) fn progress(received: u64) -> FileProgress {
     FileProgress { bytes: received, durable: 0, received, files: 0, ext: Ext::default() }
 }
 
@@ -98,16 +98,26 @@ fn a_receiver_that_says_nothing_is_given_up() {
 
 #[test]
 fn a_receiver_that_beats_and_never_acknowledges_is_given_up_too() {
+    // One that reads the block; one that never does, so that it stays with the sender; one that says now this and now that.
+    for (reads, says_what) in [(true, [0, 0]), (false, [0, 0]), (true, [5, 0])] {
+        never_acknowledges(reads, says_what);
+    }
+}
+
+fn never_acknowledges(reads: bool, says_what: [u64; 2]) {
     let (mut sender, _) = offered(&[3 * BLOCK_BYTES]);
     says(&mut sender, 0, accept());
     let piece = sender.next_piece().unwrap();
     let hashed = sender::Input::Hashed { file: piece.file, block: piece.block, cv: Cv([1; 32]) };
     sender.handle(T0, hashed, &mut Vec::new());
-    sender.handle(T0, sender::Input::Written { bytes: piece.len }, &mut Vec::new());
+    if reads {
+        sender.handle(T0, sender::Input::Written { bytes: piece.len }, &mut Vec::new());
+    }
     let mut at = 0;
     let end = loop {
         at += TRANSFER_BEAT_MS;
-        let out = says(&mut sender, at, progress(0));
+        let odd = usize::from(at / TRANSFER_BEAT_MS % 2 == 1);
+        let out = says(&mut sender, at, progress(says_what[odd]));
         if let Some(end) = sender_end(&out) {
             break end.clone();
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use clankers_protocol::{
     Timestamp,
+    message::Ext,
     request::transfer::{FileBlock, OnConflict},
     transfer::{
         End, Fault, FromReceiver, FromSender, Root, SourceIdentity, TransferId,
@@ -53,6 +54,7 @@ pub(crate) fn draft() -> OfferDraft {
         to: None,
         on_conflict: OnConflict::Rename,
         lanes: 4,
+        ext: Ext::default(),
     }
 }
 

@@ -194,7 +194,11 @@ impl Watched {
             Output::Changed(id, Change::Gone) => assert!(!self.members.contains(id)),
             Output::Changed(id, _) | Output::Sync(id) => assert!(self.members.contains(id)),
             Output::Ask { from, member } => {
-                assert!(self.members.contains(from) && !self.members.contains(member));
+                assert!(self.members.contains(from) && from != member);
+                let silent = |it: Seen<'_>| it.standing == Standing::Silent;
+                assert!(
+                    !self.members.contains(member) || self.node.presence.seen(*member).is_some_and(silent)
+                );
             }
             Output::WakeAt(at) => assert!(*at > self.node.now, "it would never sleep"),
         }

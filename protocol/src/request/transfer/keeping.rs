@@ -48,6 +48,32 @@ pub struct FileSent {
     pub ext: Ext,
 }
 
+/// Number of an `ext` value of [`FileSent`]: a [`NotBegun`], the first of the paths that were not begun while others were.
+pub const EXT_NOT_BEGUN: u16 = 1;
+
+/// A path that is not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotBegun {
+    /// The path as it was asked for.
+    pub path: String,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// An `ext` that tells of a path that was not begun, or of none.
+#[must_use]
+pub fn with_not_begun(one: Option<NotBegun>) -> Ext {
+    let fits = |said: &Vec<u8>| said.len() <= limits::EXT_BYTES;
+    let said = one.and_then(|one| postcard::to_stdvec(&one).ok().filter(fits));
+    Ext(said.map(|said| (EXT_NOT_BEGUN, said)).into_iter().collect())
+}
+
+/// The path that an `ext` tells of.
+#[must_use]
+pub fn not_begun(ext: &Ext) -> Option<NotBegun> {
+    postcard::from_bytes(ext.get(EXT_NOT_BEGUN)?).ok()
+}
+
 /// Which offers wait? The owner's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InboxList {

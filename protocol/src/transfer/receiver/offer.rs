@@ -3,7 +3,7 @@
 use super::{Builder, End, Output, Phase, Receiver};
 use crate::{
     Timestamp,
-    limits::{TRANSFER_PAGE_ENTRIES, TRANSFER_SILENCE_MS},
+    limits::{TRANSFER_JUDGE_MS, TRANSFER_PAGE_ENTRIES, TRANSFER_SILENCE_MS},
     message::Ext,
     request::transfer::{
         BlockRange, Entry, EntryKind, FileAccept, FileHave, FileOffer, FileWait, HaveFile, HaveState,
@@ -72,6 +72,15 @@ impl Receiver {
             // The shell says that it is over then; this is for a shell that does not.
             self.pulse.until(Some(until.plus_ms(TRANSFER_SILENCE_MS)));
             out.push(Output::Send(FileWait { until, ext: Ext::default() }.into()));
+        }
+    }
+
+    /// What is read again takes its time, and moves.
+    pub(super) fn scanned(&mut self, now: Timestamp, bytes: u64) {
+        if self.is_judged() && bytes > self.scanned {
+            self.scanned = bytes;
+            self.phase = Phase::Judging;
+            self.pulse.until(Some(now.plus_ms(TRANSFER_JUDGE_MS)));
         }
     }
 

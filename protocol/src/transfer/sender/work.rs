@@ -2,6 +2,7 @@
 
 use super::{Output, Phase, Piece, Sender};
 use crate::{
+    Timestamp,
     request::transfer::{BadFile, DoneFile, EntryKind, HaveFile, HaveState},
     transfer::{BlockSet, Cv, Fault, Root, tree},
 };
@@ -190,7 +191,7 @@ impl Sender {
     }
 
     /// A piece was hashed.
-    pub(super) fn hashed(&mut self, file: u32, block: u32, cv: Cv, out: &mut Vec<Output>) {
+    pub(super) fn hashed(&mut self, now: Timestamp, file: u32, block: u32, cv: Cv, out: &mut Vec<Output>) {
         let Some(entry) = self.manifest.file(file).filter(|_| self.status(file) == Status::Open) else {
             return;
         };
@@ -198,7 +199,11 @@ impl Sender {
         let Some((_, len)) = tree::block_span(size, block) else { return };
         self.read = self.read.saturating_add(len.into());
         let is_one = tree::blocks(size) == 1;
-        if is_one && self.piece(file, block).is_some_and(|piece| piece.send) {
+        let leaves = self.piece(file, block).is_some_and(|piece| piece.send);
+        if leaves {
+            self.loaded(now, len);
+        }
+        if is_one && leaves {
             // Whether it was asked for again is kept: that is only once.
             if !self.parts.get(&file).is_some_and(|part| part.again) {
                 self.parts.remove(&file);
