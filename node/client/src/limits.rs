@@ -57,6 +57,9 @@ pub const EVENTS_WAITING: usize = 64;
 pub const FAR: Duration = Duration::from_millis(5);
 /// How often a transfer says how far it is, and looks whether somebody cancelled it (time).
 pub const TELL_EVERY: Duration = Duration::from_millis(200);
+/// A peer that is silent in a transfer for so long while its node, which has not started since, answers on a fresh
+/// connection: the old one leads nowhere (time).
+pub const DEAF: Duration = Duration::from_secs(10);
 /// How often the record of a transfer that runs is written (time).
 pub const RECORD_EVERY: Duration = Duration::from_secs(2);
 /// A connection is shared when somebody waited for something on it within this time.
@@ -73,3 +76,13 @@ pub const PACE_FIRST: f64 = 4_000_000.0;
 pub const PACE_LEAST: f64 = 128_000.0;
 /// The fastest (bytes per second).
 pub const PACE_MOST: f64 = 10_000_000_000.0;
+/// The slowest rate to which a transfer can be limited (bytes per second): a block, which is what its receiver says that it
+/// has, then takes half of the time after which a transfer in which nothing moves is given up.
+pub const LIMIT_RATE_LEAST: u64 = 32 * 1024;
+/// Bytes of a limited transfer that leave at a time, at most.
+pub const LIMIT_PIECE_BYTES: usize = 256 * 1024;
+/// The same as a part of what leaves in a second (time), and how much of a pause is made up for.
+pub const LIMIT_SLICE: Duration = Duration::from_millis(125);
+/// A transfer that is limited to less than this (bytes per second) uses one data stream: blocks then come one after the
+/// other, and not all of them late.
+pub const LIMIT_ONE_LANE: u64 = 4 * 1024 * 1024;

@@ -5,11 +5,13 @@
 //! - [`Door`]: where its data streams begin and end
 //! - [`Job`]: a whole transfer as a person means it, with its [`Record`]; resumed until it is whole
 
+mod beside;
 mod door;
 mod error;
 mod get;
 pub mod job;
 mod lane;
+mod limit;
 mod looked;
 mod pace;
 mod pool;
@@ -23,6 +25,7 @@ pub use clankers_files::{Selection, SkipReason, Skipped};
 use clankers_protocol::{NodeId, refusal::Refusal, transfer::talk::End};
 
 pub use self::{
+    beside::beside,
     door::Door,
     error::TransferError,
     job::{BadPath, Finished, GetWish, Job, SendWish, Us, is_missed, look},

@@ -110,6 +110,9 @@ pub(crate) struct Done {
     /// Digest of what was listed: a source that changed since is not what landed.
     #[serde(default)]
     pub(crate) listing: String,
+    /// Who sent it.
+    #[serde(default)]
+    pub(crate) principal: String,
 }
 
 impl Done {

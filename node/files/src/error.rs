@@ -16,6 +16,8 @@ pub enum Trouble {
     Unreadable,
     /// It cannot be sent at all: no name, not a file or directory, too deep.
     NotSendable,
+    /// A glob that is none.
+    BadGlob,
     /// The disk is full, or a quota of it.
     NoSpace,
     /// The disk fails.
@@ -46,7 +48,10 @@ impl Trouble {
             Self::Changed => "send it again when nothing writes to it",
             Self::Vanished => "it was moved or deleted; check the path",
             Self::Unreadable => "check its owner and permissions",
-            Self::NotSendable => "rename it, leave it out with --exclude, or send what it points to",
+            Self::NotSendable => {
+                "files and directories can be sent whose names every system takes: rename it, or pack it with tar"
+            }
+            Self::BadGlob => "write globs like *.o, target/ or docs/*.md",
             Self::NoSpace => "free some space and send again: what has arrived is kept",
             Self::Io => "check the disk and the system's log; what has arrived is kept",
             Self::Corrupt => "it is sent again",
@@ -129,10 +134,27 @@ pub(crate) fn shown(name: &str) -> String {
     };
     match name {
         "" => ".".to_owned(),
-        _ if name.chars().any(hidden) => name.escape_unicode().to_string(),
-        _ => name.to_owned(),
+        _ => name.chars().fold(String::with_capacity(name.len()), |mut out, c| {
+            if hidden(c) {
+                out.extend(c.escape_unicode())
+            } else {
+                out.push(c)
+            }
+            out
+        }),
     }
 }
 
 /// A result with this crate's error.
 pub type Result<T> = std::result::Result<T, FilesError>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_hidden_is_escaped() {
+        assert_eq!(shown("/tmp/a b/\u{1b}[2Jx\u{202e}é"), "/tmp/a b/\\u{1b}[2Jx\\u{202e}é");
+        assert_eq!(shown(""), ".");
+    }
+}

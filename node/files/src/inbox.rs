@@ -14,7 +14,7 @@ use crate::{
     error::{FilesError, Result, Trouble},
     limits,
     listing::name_fault,
-    place::{Partial, Place, Usage},
+    place::{Partial, Place, Remembered, Usage},
 };
 
 /// The inbox, held open.
@@ -96,6 +96,20 @@ impl Inbox {
     /// `BadPlace`, `Io`.
     pub fn partials(&self) -> Result<Vec<(String, Partial)>> {
         self.each(Place::partials)
+    }
+
+    /// What landed and is still remembered, with the names of the peers, the latest first, so many at the most.
+    ///
+    /// # Errors
+    /// `BadPlace`, `Io`.
+    pub fn remembered(&self, most: usize) -> Result<Vec<(String, Remembered)>> {
+        let mut all = Vec::new();
+        for (peer, place) in self.places()? {
+            all.extend(place.remembered(most)?.into_iter().map(|one| (peer.clone(), one)));
+            all.sort_by_key(|(_, one)| one.age);
+            all.truncate(most);
+        }
+        Ok(all)
     }
 
     /// Removes what was abandoned: see [`Place::sweep`].

@@ -33,5 +33,5 @@ pub use error::{FilesError, Result, Trouble};
 pub use inbox::Inbox;
 pub use landing::{Had, HadFrom, Landed, Landing, Plan, Small, Written};
 pub use listing::{Item, Listing, Wanted};
-pub use place::{Begun, Partial, Place, Usage, Wish};
+pub use place::{Begun, Partial, Place, Remembered, Usage, Wish};
 pub use source::{Export, Selection, SkipReason, Skipped, Source, SourceFile};

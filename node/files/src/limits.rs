@@ -27,6 +27,8 @@ pub const OPEN_PARTS: usize = 32;
 pub const PARTS_DIR: &str = ".clankers-part";
 /// Peers whose places are looked at (count).
 pub const PLACES: usize = 10_000;
+/// Tries to lock the directory for what is not whole yet, while others remove it for being empty (count).
+pub const READY_TRIES: usize = 1_000;
 /// Unfinished transfers in one place (count).
 pub const PARTS: usize = 256;
 /// Receipts kept in one place for senders that ask again (count); the oldest make room.

@@ -15,11 +15,12 @@ pub use begin::{Begun, Wish};
 pub use measure::Usage;
 
 use crate::{
-    about::{self, About, PartId},
+    about::{self, About, Done, PartId},
     dir::Dir,
     error::{FilesError, Result, Trouble},
     journal::{self, Journal},
     limits,
+    os::Ident,
 };
 
 /// A directory held open in which transfers land: one peer's part of the inbox, or a directory of the user's.
@@ -44,6 +45,23 @@ pub struct Partial {
     /// Whether it runs at this moment.
     pub running: bool,
     /// How long nothing has been added to it.
+    pub age: Duration,
+}
+
+/// A transfer that landed, as it is remembered for a sender that asks again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its id.
+    pub id: PartId,
+    /// The transfer's id as its sender gave it, 32 hex digits.
+    pub transfer_id: String,
+    /// Who sent it; empty when that was not kept.
+    pub principal: String,
+    /// Its final name.
+    pub name: String,
+    /// What was given to [`Landing::commit`](crate::Landing::commit).
+    pub note: Vec<u8>,
+    /// How long ago it landed.
     pub age: Duration,
 }
 
@@ -92,6 +110,26 @@ impl Place {
         let ids = part_ids(&parts)
             .map_err(|e| FilesError::writing("list the unfinished transfers in", &self.shown(), &e))?;
         Ok(ids.into_iter().filter_map(|id| partial(&parts, id)).collect())
+    }
+
+    /// What landed here and is still remembered, the latest first, so many at the most.
+    ///
+    /// # Errors
+    /// `BadPlace`, `Io`.
+    pub fn remembered(&self, most: usize) -> Result<Vec<Remembered>> {
+        let Some(parts) = self.parts()? else { return Ok(Vec::new()) };
+        let one = |(age, name): (Duration, String)| {
+            let done: Done = about::read(&parts, &name)?;
+            Some(Remembered {
+                id: PartId::parse(name.strip_suffix(".done")?)?,
+                transfer_id: done.transfer_id,
+                principal: done.principal,
+                name: done.name,
+                note: about::unhex(&done.note),
+                age,
+            })
+        };
+        Ok(dones(&parts).into_iter().take(most).filter_map(one).collect())
     }
 
     /// Removes an unfinished transfer and all that came of it; `false` when there is none.
@@ -160,6 +198,15 @@ impl Place {
 
     /// Removes the directory for what is unfinished when nothing is in it.
     pub(crate) fn tidy(&self) {
+        let Ok(Some(parts)) = self.parts() else { return };
+        // Whoever begins at this moment holds it, and finds it again afterwards.
+        if let Ok(Some(_guard)) = Guard::linked(&self.base, &parts) {
+            self.tidy_guarded();
+        }
+    }
+
+    /// The same for who holds the guard.
+    pub(crate) fn tidy_guarded(&self) {
         // Fails when something is in it.
         let _ = self.base.rmdir(limits::PARTS_DIR);
     }
@@ -169,6 +216,34 @@ impl Place {
 pub(crate) struct Guard(Dir);
 
 impl Guard {
+    /// The directory of all part directories of a place, made when there is none, and its lock.
+    pub(crate) fn ready(base: &Dir) -> std::io::Result<(Dir, Self)> {
+        let mut last = std::io::ErrorKind::ResourceBusy.into();
+        // Who has the lock before may remove what is empty, at any moment of this.
+        for _ in 0..limits::READY_TRIES {
+            match Self::try_ready(base) {
+                Ok(Some(ready)) => return Ok(ready),
+                Ok(None) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    fn try_ready(base: &Dir) -> std::io::Result<Option<(Dir, Self)>> {
+        let parts = base.sub_or_make(limits::PARTS_DIR)?.0;
+        Ok(Self::linked(base, &parts)?.map(|guard| (parts, guard)))
+    }
+
+    /// The lock, unless another directory has the name by then.
+    fn linked(base: &Dir, parts: &Dir) -> std::io::Result<Option<Self>> {
+        let guard = Self::take(parts)?;
+        let held = Ident::of(&rustix::fs::fstat(parts)?);
+        let there = base.look(limits::PARTS_DIR)?.is_some_and(|stat| Ident::of(&stat) == held);
+        Ok(there.then_some(guard))
+    }
+
     pub(crate) fn take(parts: &Dir) -> std::io::Result<Self> {
         // A handle of its own: the lock belongs to it.
         let own = parts.sub(".")?;
@@ -218,7 +293,16 @@ fn partial(parts: &Dir, id: PartId) -> Option<Partial> {
 
 /// Removes receipts that are old or too many.
 pub(crate) fn sweep_dones(parts: &Dir, older_than: Duration, keep: usize) {
-    let Ok(names) = parts.names() else { return };
+    for (at, (age, name)) in dones(parts).iter().enumerate() {
+        if *age >= older_than || at >= keep {
+            let _ = parts.unlink(name);
+        }
+    }
+}
+
+/// The names of all receipts and their ages, the youngest first.
+fn dones(parts: &Dir) -> Vec<(Duration, String)> {
+    let Ok(names) = parts.names() else { return Vec::new() };
     let mut found: Vec<(Duration, String)> = names
         .flatten()
         .filter_map(|(name, _)| String::from_utf8(name).ok())
@@ -230,11 +314,6 @@ pub(crate) fn sweep_dones(parts: &Dir, older_than: Duration, keep: usize) {
             Some((at.elapsed().unwrap_or_default(), name))
         })
         .collect();
-    // The youngest first.
     found.sort();
-    for (at, (age, name)) in found.iter().enumerate() {
-        if *age >= older_than || at >= keep {
-            let _ = parts.unlink(name);
-        }
-    }
+    found
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     lane::{self, Came, LaneError, Loads},
+    limit::Limit,
     pace::Pace,
     pool::Pool,
 };
@@ -31,6 +32,8 @@ pub struct Door {
     places: Arc<Semaphore>,
     /// One pace for all of them.
     pace: Arc<OnceLock<Arc<Pace>>>,
+    /// And one limit, where somebody wished for it.
+    limit: Option<Arc<Limit>>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,7 +67,12 @@ impl Door {
         let over = CancellationToken::new();
         let places = Arc::new(Semaphore::new(usize::from(TRANSFER_LANES)));
         let pace = Arc::default();
-        (Self { way, over: over.clone(), broke, places, pace }, over.drop_guard())
+        (Self { way, over: over.clone(), broke, places, pace, limit: None }, over.drop_guard())
+    }
+
+    /// No more bytes in a second than this; of clones that are made afterwards.
+    pub(crate) fn limited(self, rate: Option<u64>) -> Self {
+        Self { limit: rate.map(|rate| Arc::new(Limit::new(rate))), ..self }
     }
 
     /// Serves one data stream, its first frame being read or written already, until it or the transfer ends.
@@ -91,7 +99,7 @@ impl Door {
         match &self.way {
             Way::Out { loads, written } => {
                 let pace = self.pace.get_or_init(|| Arc::new(Pace::new(connection.clone())));
-                lane::write(writer.stream(), loads, written, pace).await
+                lane::write(writer.stream(), loads, written, (pace, self.limit.as_deref())).await
             }
             Way::In { pool, came } => {
                 let _finished = writer.finish();

@@ -21,7 +21,7 @@ pub enum TransferError {
     /// The record of it.
     #[error("{0}")]
     Record(#[from] RecordError),
-    /// It is too large, or a peer's manifest makes no sense.
+    /// It is too large, as it is here or as the peer offers it.
     #[error("it cannot be sent: {0}")]
     Manifest(#[from] ManifestError),
     /// The name of what is sent.
@@ -84,13 +84,14 @@ impl TransferError {
             Self::Client(_) | Self::Lost | Self::Stalled => ExitKind::Unreachable,
             Self::Files(error) => match error.kind() {
                 Trouble::Vanished => ExitKind::NotFound,
-                Trouble::NotSendable => ExitKind::Usage,
+                Trouble::NotSendable | Trouble::BadGlob => ExitKind::Usage,
                 Trouble::TooMany => ExitKind::Limit,
                 Trouble::Changed | Trouble::Conflict => ExitKind::Failed,
                 _ => ExitKind::Machine,
             },
             Self::Record(RecordError::None(_)) => ExitKind::NotFound,
             Self::Record(RecordError::Several(_)) => ExitKind::Usage,
+            Self::Record(RecordError::Running(_)) => ExitKind::Failed,
             Self::Record(_) => ExitKind::Machine,
             Self::Manifest(_) => ExitKind::Limit,
             Self::Name { .. } | Self::Path(_) => ExitKind::Usage,
@@ -126,7 +127,10 @@ pub(crate) fn fault(error: &FilesError) -> Fault {
 pub(crate) fn ended(end: End) -> TransferError {
     match end {
         End::Refused(refusal) => TransferError::Client(ClientError::Refused(refusal)),
-        End::Unsound(error) => TransferError::Manifest(error),
+        End::Unsound(error @ (ManifestError::TooMany { .. } | ManifestError::TooLarge { .. })) => {
+            TransferError::Manifest(error)
+        }
+        End::Unsound(error) => TransferError::Broken(format!("its list of files makes no sense: {error}")),
         End::Cancelled { by_peer } => TransferError::Cancelled { by_peer },
         End::Stalled => TransferError::Stalled,
         End::Broken(why) => TransferError::Broken(why),

@@ -1,13 +1,16 @@
 //! Getting files: asked for by their path in an export, received like everything else.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use clankers_files::Place;
 use clankers_protocol::{
     CidDigest,
-    message::Ext,
     refusal::{Refusal, RefusalCode},
-    request::transfer::FileFetch,
+    request::transfer::{FileFetch, left_out::LeftOut, with_limit_rate},
     transfer::manifest::ManifestLimits,
 };
 use tokio::sync::watch;
@@ -15,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Finished, Judge, Progress, Receiving, Record, Taken, TransferError, Us, Verdict,
-    job::{bad_paths, conflict, control, id, verified},
+    job::{Left, bad_paths, conflict, control, id, verified},
 };
 use crate::{ClientError, client::Client};
 
@@ -33,9 +36,11 @@ pub(super) async fn run(
     let place = tokio::task::spawn_blocking(move || Place::open(&into)).await;
     let place = place.map_err(|error| TransferError::Within(error.to_string()))??;
     let (mut writer, mut reader) = control(client).await?;
-    let ask = FileFetch { leaf, transfer: id(record)?, path: record.path.clone(), ext: Ext::default() };
+    let ext = with_limit_rate(record.limit_rate);
+    let ask = FileFetch { leaf, transfer: id(record)?, path: record.path.clone(), ext };
     writer.send(&ask).await.map_err(ClientError::Stream)?;
-    let judge = take_all(place, record, client);
+    let left_out = Arc::default();
+    let judge = take_all(place.clone(), record, client, Arc::clone(&left_out));
     let receiving = Receiving::new(
         us.seed.clone(),
         (record.subject, record.subject),
@@ -45,20 +50,44 @@ pub(super) async fn run(
         Some(client.connection().clone()),
     );
     let never = std::future::pending();
-    let received = receiving.run(&mut reader, &mut writer, (us.now)(), tell, stop, never).await?;
+    let received = receiving.run(&mut reader, &mut writer, (us.now)(), tell, stop, never).await;
+    let received = received.map_err(here)?;
     let receipt = verified(&received.receipt, record.subject, us.id)?;
-    Ok(Finished { receipt, bad: bad_paths(&received.manifest, &received.bad), skipped: Vec::new() })
+    let name = name(record).unwrap_or_else(|| received.manifest.root_name().to_owned());
+    let source = &received.receipt.receipt.source;
+    let left = Left { id: place.part_id(&record.subject.to_string(), "", &name, source), place };
+    let bad = bad_paths(&received.manifest, &received.bad);
+    let left_out = left_out.get().cloned().unwrap_or_default();
+    Ok(Finished { receipt, bad, skipped: Vec::new(), left_out, left: Some(left) })
+}
+
+/// A name that is taken is taken on this side: the words for it are a sender's otherwise.
+fn here(error: TransferError) -> TransferError {
+    match error {
+        TransferError::Client(ClientError::Refused(refusal)) if refusal.code() == RefusalCode::Conflict => {
+            let mut refusal = Refusal { hints: Vec::new(), ..*refusal };
+            refusal.message = "something has that name here already".to_owned();
+            let hint = "get it with --on-conflict rename, overwrite or skip, or under another name with -o";
+            TransferError::Client(ClientError::Refused(Box::new(refusal.hint(hint))))
+        }
+        error => error,
+    }
+}
+
+/// The name is whoever asks's: what the peer calls it could be a `.bash_profile`.
+fn name(record: &Record) -> Option<String> {
+    let asked = || record.path.rsplit('/').find(|part| !part.is_empty()).map(str::to_owned);
+    record.name.clone().or_else(asked)
 }
 
 /// What was asked for is taken, where and as it was asked for; something else is not.
-fn take_all(place: Place, record: &Record, client: &Client) -> Judge {
+fn take_all(place: Place, record: &Record, client: &Client, left_out: Arc<OnceLock<LeftOut>>) -> Judge {
     let wanted = id(record).ok();
-    // The name is whoever asks's: what the peer calls it could be a `.bash_profile`.
-    let asked = record.path.rsplit('/').find(|part| !part.is_empty()).map(str::to_owned);
-    let (name, subject, peer) = (record.name.clone().or(asked), record.subject, client.connection().remote());
+    let (name, subject, peer) = (name(record), record.subject, client.connection().remote());
     let on_conflict = conflict(&record.on_conflict);
     Box::new(move |offer, _manifest, tell| {
         Box::pin(async move {
+            let _once = left_out.set(LeftOut::read(&offer.ext));
             let verdict = if wanted == Some(offer.transfer) {
                 Verdict::Take(Box::new(Taken {
                     place,

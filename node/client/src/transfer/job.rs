@@ -1,23 +1,25 @@
 //! A whole transfer as a person means it: looked at, sent or got, its record kept, resumed until it is whole.
 
 mod attempt;
+mod wish;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clankers_files::{SkipReason, Skipped};
 use clankers_protocol::{
-    CidDigest, NodeId, Timestamp,
-    request::transfer::OnConflict,
-    text,
-    transfer::{Fault, TransferId},
+    CidDigest, NodeId, Timestamp, request::transfer::OnConflict, text, transfer::TransferId,
 };
 use tokio::{sync::watch, time::interval};
 use tokio_util::sync::CancellationToken;
-use zeroize::Zeroizing;
 
-pub use self::attempt::look;
-pub(super) use self::attempt::{bad_paths, control, verified};
-use super::{Direction, Hold, KeptReceipt, Phase, Progress, Record, Records, State, TransferError, get};
+pub use self::{
+    attempt::look,
+    wish::{BadPath, Finished, GetWish, SendWish, Us, is_missed},
+};
+pub(super) use self::{
+    attempt::{bad_paths, control, verified},
+    wish::Left,
+};
+use super::{Direction, Hold, Phase, Progress, Record, Records, State, TransferError, get};
 use crate::{
     client::Client,
     limits::{RECORD_EVERY, TELL_EVERY},
@@ -25,102 +27,6 @@ use crate::{
 
 /// Characters of a path that a record or a report keeps.
 const PATH_CHARS: usize = 4096;
-
-/// What is to be sent.
-#[derive(Debug, Clone)]
-pub struct SendWish {
-    /// The peer as it was named.
-    pub peer: String,
-    /// An absolute path here.
-    pub path: PathBuf,
-    /// A directory in the peer's inbox.
-    pub to: Option<String>,
-    /// What to do about names that are taken.
-    pub on_conflict: OnConflict,
-    /// Links are followed.
-    pub follow_links: bool,
-    /// Globs of what is left out.
-    pub exclude: Vec<String>,
-    /// The node goes on with it, without a command line.
-    pub detached: bool,
-}
-
-/// What is to be got.
-#[derive(Debug, Clone)]
-pub struct GetWish {
-    /// The peer as it was named.
-    pub peer: String,
-    /// The peer's path: an export's name, and a path in it.
-    pub path: String,
-    /// An absolute directory here.
-    pub into: PathBuf,
-    /// The name that it gets there, instead of its own.
-    pub name: Option<String>,
-    /// What to do about names that are taken.
-    pub on_conflict: OnConflict,
-}
-
-/// Who transfers: one's own node, in whose name receipts are signed.
-#[derive(Clone)]
-pub struct Us {
-    /// The node.
-    pub id: NodeId,
-    /// The seed of its key.
-    pub seed: Zeroizing<[u8; 32]>,
-    /// Its own directory, which is not sent along with what lies around it.
-    pub home: Option<std::path::PathBuf>,
-    /// The wall's clock.
-    pub now: fn() -> Timestamp,
-}
-
-impl std::fmt::Debug for Us {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Us").field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// A file that did not arrive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadPath {
-    /// Its path, the root's name in front; clean.
-    pub path: String,
-    /// Why.
-    pub fault: Fault,
-}
-
-/// A transfer that came to its end.
-#[derive(Debug)]
-pub struct Finished {
-    /// What the receiver signed.
-    pub receipt: KeptReceipt,
-    /// Files that did not arrive.
-    pub bad: Vec<BadPath>,
-    /// What of the source was not sent: links, special files, names that no receiver takes.
-    pub skipped: Vec<Skipped>,
-}
-
-impl Finished {
-    /// Whether all of it arrived that was meant to.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.bad.is_empty()
-            && self.receipt.bad == 0
-            && !self.skipped.iter().any(|skipped| is_missed(&skipped.why))
-    }
-}
-
-/// Whether somebody who sends a directory would miss this: links and special files nobody expects to be sent.
-#[must_use]
-pub fn is_missed(why: &SkipReason) -> bool {
-    !matches!(
-        why,
-        SkipReason::Link
-            | SkipReason::BrokenLink
-            | SkipReason::Loop
-            | SkipReason::Special(_)
-            | SkipReason::Home
-    )
-}
 
 /// A transfer that this process runs.
 #[derive(Debug)]
@@ -224,8 +130,24 @@ impl Job {
     }
 
     /// From now on the node goes on with it by itself.
-    pub fn detach(&mut self) {
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn detach(&mut self) -> Result<(), TransferError> {
         self.record.detached = true;
+        Ok(self.hold.write(&self.record)?)
+    }
+
+    /// No more bytes in a second than this, from the next attempt on; none takes an earlier limit away.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn limit(&mut self, rate: Option<u64>) -> Result<(), TransferError> {
+        if self.record.limit_rate == rate {
+            return Ok(());
+        }
+        self.record.limit_rate = rate;
+        Ok(self.hold.write(&self.record)?)
     }
 
     /// Notes that somebody asked for its end, so that nobody goes on with it.
@@ -278,6 +200,13 @@ impl Job {
         self.note(last);
         self.settle(&done);
         self.hold.write(&self.record)?;
+        // The record has the receipt: it is kept once, and not in the user's directory.
+        if let Some(Left { place, id }) = done.as_ref().ok().and_then(|done| done.left.clone()) {
+            let settled = tokio::task::spawn_blocking(move || place.settle(&id)).await;
+            if let Ok(Err(error)) = settled {
+                tracing::warn!(%error, "what helped to resume stays beside what landed");
+            }
+        }
         done
     }
 
@@ -312,6 +241,9 @@ impl Job {
 
     fn note(&mut self, progress: Progress) {
         let record = &mut self.record;
+        if let Some(root) = progress.root {
+            record.root = Some(root.to_string());
+        }
         record.state = match progress.phase {
             Phase::Waiting { .. } => State::Waiting,
             _ => State::Running,
@@ -357,12 +289,14 @@ fn blank(id: TransferId, subject: NodeId, now: Timestamp) -> Record {
         on_conflict: String::new(),
         follow_links: false,
         exclude: Vec::new(),
+        limit_rate: None,
         detached: false,
         state: State::Running,
         bytes: 0,
         total: 0,
         sent_bytes: 0,
         files: 0,
+        root: None,
         error: None,
         receipt: None,
         started: now,

@@ -14,6 +14,7 @@ use clankers_protocol::{
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
+    limit::Limit,
     pace::Pace,
     pool::{Buffer, Pool},
 };
@@ -63,15 +64,21 @@ pub(crate) async fn write(
     stream: &mut SendStream,
     loads: &Loads,
     written: &mpsc::Sender<u32>,
-    pace: &Pace,
+    (pace, limit): (&Pace, Option<&Limit>),
 ) -> Result<(), LaneError> {
     loop {
         let load = loads.lock().await.recv().await;
         let Some(load) = load else { break };
         for mut chunk in load.chunks {
             while !chunk.is_empty() {
-                let piece = pace.turn(&mut chunk).await;
-                stream.write_chunk(piece).await?;
+                let mut part = match limit {
+                    Some(limit) => limit.turn(&mut chunk).await,
+                    None => std::mem::take(&mut chunk),
+                };
+                while !part.is_empty() {
+                    let piece = pace.turn(&mut part).await;
+                    stream.write_chunk(piece).await?;
+                }
             }
         }
         if written.send(load.bytes).await.is_err() {

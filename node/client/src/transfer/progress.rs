@@ -1,6 +1,11 @@
 //! How far a transfer is, for whoever watches.
 
-use clankers_protocol::{Timestamp, transfer::talk::Progress as MachineProgress};
+use std::time::Duration;
+
+use clankers_protocol::{
+    Timestamp,
+    transfer::{Root, talk::Progress as MachineProgress},
+};
 
 /// What a transfer is doing.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +45,14 @@ pub struct Progress {
     pub sent_bytes: u64,
     /// Bytes that were there from before.
     pub had: u64,
+    /// How long the peer has said nothing (time).
+    pub quiet: Duration,
+    /// What was sent, once all of it is: the receipt's root has to be this.
+    pub root: Option<Root>,
 }
 
 /// What the machine knows, as whoever watches is told.
-pub(crate) fn progress(phase: Phase, of: MachineProgress, sent_bytes: u64) -> Progress {
+pub(crate) fn progress(phase: Phase, of: MachineProgress, sent_bytes: u64, quiet_ms: u64) -> Progress {
     Progress {
         phase,
         bytes: of.bytes,
@@ -52,5 +61,7 @@ pub(crate) fn progress(phase: Phase, of: MachineProgress, sent_bytes: u64) -> Pr
         all_files: of.files.into(),
         sent_bytes,
         had: of.had,
+        quiet: Duration::from_millis(quiet_ms),
+        root: None,
     }
 }

@@ -117,6 +117,9 @@ pub struct Record {
     pub follow_links: bool,
     /// Globs of what is left out.
     pub exclude: Vec<String>,
+    /// Bytes in a second at the most, where somebody wished for a limit.
+    #[serde(default)]
+    pub limit_rate: Option<u64>,
     /// The node goes on with it, without a command line.
     pub detached: bool,
     /// How far it came.
@@ -129,6 +132,9 @@ pub struct Record {
     pub sent_bytes: u64,
     /// Files in all (count).
     pub files: u64,
+    /// The hash of what was sent (hex), once all of it was: a receipt that comes by a later attempt has to be of this.
+    #[serde(default)]
+    pub root: Option<String>,
     /// What went wrong last.
     pub error: Option<String>,
     /// What the receiver signed.
@@ -181,8 +187,8 @@ pub enum RecordError {
         source: io::Error,
     },
     /// Another process runs the transfer.
-    #[error("this transfer is running already, in another process")]
-    Running,
+    #[error("this transfer is running already, in another process: {}", clankers_protocol::text::head(.0, 10))]
+    Running(String),
     /// There is no such transfer.
     #[error("there is no transfer '{0}' here")]
     None(String),
@@ -218,7 +224,7 @@ impl Records {
         let lock = opened.map_err(|source| disk(&path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(RecordError::Running),
+            Err(TryLockError::WouldBlock) => return Err(RecordError::Running(id.to_owned())),
             Err(TryLockError::Error(source)) => return Err(disk(&path, source)),
         }
         // What was asked of an earlier run is not asked of this one.
@@ -328,7 +334,7 @@ impl Records {
         let all = self.list()?;
         for record in all.iter().skip(RECORDS).filter(|record| record.state.is_over()) {
             match self.forget(&record.id) {
-                Ok(()) | Err(RecordError::Running) => {}
+                Ok(()) | Err(RecordError::Running(_)) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -337,18 +343,26 @@ impl Records {
 }
 
 impl Hold {
-    /// Writes the record: whole, or not at all.
+    /// Writes the record: whole, or not at all. One that is over has its receipt, and survives a loss of power.
     ///
     /// # Errors
     /// [`RecordError::Disk`].
     pub fn write(&self, record: &Record) -> Result<(), RecordError> {
+        self.put(record, record.state.is_over())
+    }
+
+    fn put(&self, record: &Record, durable: bool) -> Result<(), RecordError> {
         let path = self.records.path(&self.id, "json");
         let new = self.records.path(&self.id, "new");
         let written = || {
             let mut file =
                 OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
             file.write_all(&serde_json::to_vec_pretty(record)?)?;
-            fs::rename(&new, &path)
+            if durable {
+                file.sync_data()?;
+            }
+            fs::rename(&new, &path)?;
+            if durable { File::open(&self.records.dir)?.sync_all() } else { Ok(()) }
         };
         written().map_err(|source| disk(&path, source))
     }
@@ -358,7 +372,7 @@ impl Hold {
     /// # Errors
     /// [`RecordError::Disk`].
     pub fn begin(&self, record: &Record) -> Result<(), RecordError> {
-        self.write(record)?;
+        self.put(record, true)?;
         self.records.trim()
     }
 

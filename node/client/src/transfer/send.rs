@@ -10,7 +10,7 @@ use clankers_protocol::{
     refusal::Refusal,
     request::transfer::{FileManifest, FileReceipt},
     transfer::{
-        Fault, TransferId,
+        Fault, Root, TransferId,
         sender::{Input, OfferDraft, Output, Piece, Sender},
         talk::{End, FromReceiver, FromSender},
     },
@@ -30,7 +30,8 @@ use super::{
     talk::{Clock, Heard, Mouth, pumped},
 };
 use crate::limits::{
-    EVENTS_WAITING, LOADS_WAITING, PIECES_AT_WORK, SEND_BUFFERS, SMALL_BYTES, SMALL_FILES, TELL_EVERY,
+    EVENTS_WAITING, LIMIT_ONE_LANE, LOADS_WAITING, PIECES_AT_WORK, SEND_BUFFERS, SMALL_BYTES, SMALL_FILES,
+    TELL_EVERY,
 };
 
 /// A transfer to be sent, on a control stream that is open.
@@ -63,6 +64,8 @@ pub struct Sent {
     pub receipt: Box<FileReceipt>,
     /// Files that did not arrive.
     pub bad: Vec<(u32, Fault)>,
+    /// The hash of all that was read and sent; none when the receipt answered the offer, and nothing was.
+    pub root: Option<Root>,
 }
 
 impl Sending {
@@ -79,6 +82,16 @@ impl Sending {
         let work = Work { looked: Arc::clone(&looked), pool, loads, tell };
         let plumbing = Plumbing { work, hashed, written, broke, _open: open };
         Self { looked, draft, peer, dialed, door, plumbing }
+    }
+
+    /// Sends no more bytes in a second than this, [`LIMIT_RATE_LEAST`](crate::limits::LIMIT_RATE_LEAST) at least.
+    #[must_use]
+    pub fn limited(mut self, rate: Option<u64>) -> Self {
+        self.door = self.door.limited(rate);
+        if rate.is_some_and(|rate| rate < LIMIT_ONE_LANE) {
+            self.draft.lanes = 1;
+        }
+        self
     }
 
     /// Where the data streams go that the peer opens.
@@ -132,6 +145,8 @@ struct Driver {
     bad: Vec<(u32, Fault)>,
     phase: Phase,
     sent_bytes: u64,
+    /// What the receipt's root has to be.
+    root: Option<Root>,
 }
 
 impl Driver {
@@ -157,6 +172,7 @@ impl Driver {
             bad: Vec::new(),
             phase: Phase::Offering,
             sent_bytes: 0,
+            root: None,
         }
     }
 
@@ -211,7 +227,7 @@ impl Driver {
         // What is said last is handed over before the stream is finished.
         self.mouth.finish().await;
         match end {
-            End::Done(receipt) => Ok(Sent { receipt, bad }),
+            End::Done(receipt) => Ok(Sent { receipt, bad, root: self.root }),
             other => Err(super::error::ended(other)),
         }
     }
@@ -245,6 +261,7 @@ impl Driver {
                     Output::Send(frame) => {
                         if matches!(frame, FromSender::Commit(_)) {
                             self.phase = Phase::Finishing;
+                            self.root = self.machine.root();
                         }
                         let (kind, body) = frame.encode();
                         self.mouth.say(kind, &body);
@@ -323,6 +340,15 @@ impl Driver {
     }
 
     fn progress(&self) -> Progress {
-        super::progress(self.phase, self.machine.progress(), self.sent_bytes)
+        let of = self.machine.progress();
+        // Bytes before it is accepted are those that the receiver reads again.
+        let phase = match self.phase {
+            Phase::Offering if of.bytes > 0 => Phase::Checking,
+            // All is read and said, and is still on its way.
+            Phase::Finishing if of.bytes < of.total => Phase::Running,
+            phase => phase,
+        };
+        let quiet = self.clock.now().since(self.machine.heard());
+        Progress { root: self.root, ..super::progress(phase, of, self.sent_bytes, quiet) }
     }
 }

@@ -11,5 +11,8 @@
 )]
 
 mod cuts;
+mod flips;
 mod pair;
+mod raw;
+mod stalls;
 mod whole;

@@ -17,6 +17,7 @@ use clankers_protocol::{
     Message, NodeId, Timestamp,
     kind::Kind,
     limits::FRAME_BYTES,
+    message::Ext,
     request::transfer::{FileData, FileOffer, OnConflict},
     transfer::{TransferId, manifest::ManifestLimits, sender::OfferDraft},
 };
@@ -35,6 +36,8 @@ pub(crate) struct Pair {
     pub(crate) declined: BTreeSet<u32>,
     pub(crate) transfer: TransferId,
     pub(crate) lanes: u8,
+    /// Bytes in a second at the most.
+    pub(crate) limit: Option<u64>,
     #[allow(dead_code, reason = "removed with the pair")]
     pub(crate) dir: tempfile::TempDir,
 }
@@ -82,6 +85,7 @@ impl Pair {
             declined: BTreeSet::new(),
             transfer: TransferId([7; 16]),
             lanes: 1,
+            limit: None,
             dir,
         }
     }
@@ -129,7 +133,7 @@ impl Pair {
         Ended { sent, received }
     }
 
-    async fn send(
+    pub(crate) async fn send(
         &self,
         connection: &Connection,
         tell: &watch::Sender<Progress>,
@@ -144,15 +148,17 @@ impl Pair {
             to: None,
             on_conflict: self.on_conflict,
             lanes: self.lanes,
+            ext: Ext::default(),
         };
         let (send, recv) = connection.open().await.unwrap();
         let (mut writer, mut reader) = (FrameWriter::new(send), FrameReader::new(recv));
-        let sending = Sending::new(looked, draft, connection.remote(), Some(connection.clone()));
+        let sending =
+            Sending::new(looked, draft, connection.remote(), Some(connection.clone())).limited(self.limit);
         let never = std::future::pending();
         sending.run(&mut reader, &mut writer, NOW, tell, stop, never).await
     }
 
-    async fn receive(
+    pub(crate) async fn receive(
         &self,
         connection: &Connection,
         tell: &watch::Sender<Progress>,

@@ -54,6 +54,8 @@ async fn what_landed_already_is_not_sent_again() {
     let first = pair.run(never).await.sent.unwrap();
     let again = pair.run(never).await.sent.unwrap();
     assert_eq!(first.receipt.receipt.root, again.receipt.receipt.root);
+    // Whoever sent knows what was sent; what answers an offer has to be compared with that.
+    assert_eq!((first.root, again.root), (Some(first.receipt.receipt.root), None));
     assert_eq!(again.receipt.receipt.name, "sent");
     let names =
         fs::read_dir(&pair.inbox).unwrap().filter(|e| e.as_ref().unwrap().file_name() != ".clankers-part");
@@ -89,5 +91,20 @@ async fn names_that_are_taken_are_dealt_with_as_asked() {
                 }
             }
         }
+    }
+}
+
+/// Everything that is sent takes at least the time that its rate allows for it: a bound that no machine is too fast for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limited_transfer_is_not_faster_than_its_limit() {
+    let rate = 4 * MIB as u64;
+    for lanes in [1, 8] {
+        let pair = Pair { lanes, limit: Some(rate), ..Pair::new(&[("a", 2 * MIB), ("b", MIB + MIB / 2)]) };
+        let begun = std::time::Instant::now();
+        let sent = pair.run(never).await.sent.unwrap();
+        // 3.5 MiB, less the quarter of a second that may leave at once and as the last piece.
+        assert!(begun.elapsed() >= std::time::Duration::from_millis(600), "{:?}", begun.elapsed());
+        assert_eq!(sent.receipt.receipt.sent_bytes, 3 * MIB as u64 + MIB as u64 / 2);
+        pair.is_whole("sent");
     }
 }

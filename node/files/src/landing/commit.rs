@@ -13,7 +13,7 @@ use crate::{
     limits,
     listing::{Listing, numbered},
     os::{self, Ident},
-    place::sweep_dones,
+    place::{Guard, sweep_dones},
 };
 
 /// What got its final name.
@@ -84,7 +84,10 @@ impl Landing {
             name,
             note: data_encoding::HEXLOWER.encode(note),
             listing: self.start.digest.clone(),
+            principal: self.start.wish.principal.clone(),
         };
+        // Nobody begins in a part directory that is being removed.
+        let _guard = Guard::take(&self.start.parts).map_err(failed)?;
         self.start.finish(&done, joined.as_ref(), !self.in_memory).map_err(failed)?;
         Ok(landed)
     }

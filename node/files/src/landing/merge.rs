@@ -57,6 +57,8 @@ impl Landing {
                 EntryKind::Dir => dir.sub_or_make(name).map(|(_, new)| {
                     if new {
                         made.insert(index);
+                        // Also one that stays empty: it is there once its parent is on the disk.
+                        touched.extend(path.rsplit_once('/').map(|(parent, _)| parent.to_owned()));
                     }
                     true
                 }),

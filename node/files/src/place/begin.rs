@@ -76,9 +76,8 @@ impl Place {
         let failed = |e: io::Error| FilesError::writing("prepare to receive", &name, &e);
         let to = wish.to.clone().unwrap_or_default();
         let target = self.target(&to)?;
-        let parts = self.base.sub_or_make(limits::PARTS_DIR).map_err(failed)?.0;
         // Held until the transfer has its lock and its name.
-        let _guard = Guard::take(&parts).map_err(failed)?;
+        let (parts, _guard) = Guard::ready(&self.base).map_err(failed)?;
         let id = PartId::of(&wish.principal, &to, &wish.root_name, &wish.source);
         let transfer_id = wish.transfer_id.to_string();
         let done: Option<Done> = about::read(&parts, &id.done_name());
@@ -107,7 +106,7 @@ impl Place {
         let chosen = choose_name(&start, old_name, &others, shape.single_file).inspect_err(|_| {
             // What was refused leaves nothing.
             if made && start.parts.remove_tree(start.id.as_str()).is_ok() {
-                self.tidy();
+                self.tidy_guarded();
             }
         })?;
         let about = About {
@@ -230,6 +229,7 @@ fn landed_before(start: &Start, old: Option<&About>) -> io::Result<Option<Done>>
         name: mark.name.clone(),
         note: mark.note.clone(),
         listing: mark.listing.clone(),
+        principal: old.principal.clone(),
     }))
 }
 

@@ -18,8 +18,7 @@ pub(super) struct Filter {
 
 impl Filter {
     pub(super) fn new(globs: &[String]) -> Result<Self> {
-        let refuse =
-            |glob: &str, why: String| FilesError::new(Trouble::NotSendable, "use the glob", glob, why);
+        let refuse = |glob: &str, why: String| FilesError::new(Trouble::BadGlob, "use the glob", glob, why);
         if globs.len() > limits::EXCLUDES {
             return Err(FilesError::new(Trouble::TooMany, "use", "the globs", "there are too many"));
         }
@@ -71,6 +70,6 @@ mod tests {
         assert!(!f.leaves_out("a.md", "docs/deep/a.md", false));
         assert!(f.leaves_out("x", "a/b/cache/x", false));
         assert!(filter(&[]).is_empty() && !f.is_empty());
-        assert_eq!(Filter::new(&["[".to_owned()]).unwrap_err().kind(), Trouble::NotSendable);
+        assert_eq!(Filter::new(&["[".to_owned()]).unwrap_err().kind(), Trouble::BadGlob);
     }
 }

@@ -156,8 +156,8 @@ fn a_source_that_is_swapped_for_a_link_ten_thousand_times_is_never_read_through_
             }
         }
     }
-    swapper.stop();
-    assert!(read > 0 && refused > 0, "{read} read, {refused} refused");
+    let swaps = swapper.stop();
+    assert!(read > 0 && refused > 0 && swaps >= 10_000, "{read} read, {refused} refused, {swaps} swaps");
 }
 
 #[cfg(target_os = "linux")]

@@ -76,8 +76,11 @@ fn killed_again_and_again(conflict: OnConflict) {
     older(dir, conflict);
     let place = Place::open(dir).unwrap();
     let (mut number, mut had, mut landings, mut told, mut resumed) = (1_u8, 0, 0, 0, 0);
-    let mut random = 17_u64;
-    for kill in 0..KILLS {
+    let (mut random, mut unheard) = (17_u64, 0_u64);
+    for kill in 0..KILLS * 20 {
+        if kill >= KILLS && resumed > 3 && told > 3 {
+            break;
+        }
         fs::write(dir.join("number"), [number]).unwrap();
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", "kills::victim", "--ignored", "--quiet"])
@@ -88,7 +91,8 @@ fn killed_again_and_again(conflict: OnConflict) {
             .unwrap();
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         // The kill's moment is the dice's; nothing waits for it to have passed.
-        thread::sleep(Duration::from_micros((random >> 40) % 60_000));
+        // On a slow machine it comes later, until some are late enough.
+        thread::sleep(Duration::from_micros((random >> 40) % (60_000 * (1 + unheard / 8))));
         child.kill().unwrap();
         child.wait().unwrap();
         let talk = talk(dir, conflict, number);
@@ -96,7 +100,7 @@ fn killed_again_and_again(conflict: OnConflict) {
             Begun::Landing(landing) => landing,
             Begun::Done { name, note } => {
                 assert_eq!(note, b"note");
-                told += 1;
+                (told, unheard) = (told + 1, 0);
                 let (sent, there) = (dir.join("t"), dir.join("in").join(&name));
                 assert_eq!(landed_shape(&sent, conflict), landed_shape(&there, conflict), "kill {kill}");
                 fs::remove_dir_all(dir.join("in")).unwrap();
@@ -115,6 +119,7 @@ fn killed_again_and_again(conflict: OnConflict) {
         let plan = landing.scan(&GO, &|_| ()).unwrap();
         assert_eq!(plan.lost_bytes, 0, "kill {kill}");
         assert!(plan.had_bytes >= had, "kill {kill}: {had} bytes were had and now {}", plan.had_bytes);
+        unheard += 1;
         resumed += u32::from(plan.had_bytes > 0);
         had = plan.had_bytes;
     }

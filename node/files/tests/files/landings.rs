@@ -213,3 +213,29 @@ fn a_changed_file_of_a_resumed_tree_is_asked_for_again_and_strays_go() {
     assert!(had_from(&plan, HadFrom::Part) >= 4);
     assert_eq!(shape(&root), shape(&dir.path().join("in").join(landed.name)));
 }
+
+#[test]
+fn what_tidies_up_is_not_in_the_way_of_what_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("f"), b"x").unwrap();
+    let inbox = dir.path().join("in");
+    fs::create_dir(&inbox).unwrap();
+    let talk = Talk::new(&dir.path().join("f"));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let place = Place::open(&inbox).unwrap();
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                place.sweep(Duration::from_secs(3600)).unwrap();
+            }
+        });
+        let begin = || {
+            let place = Place::open(&inbox).unwrap();
+            (0..500).try_for_each(|_| talk.begin(&place)?.forget())
+        };
+        let done = begin();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        done.unwrap();
+    });
+    assert!(!inbox.join(".clankers-part").exists());
+}

@@ -13,7 +13,8 @@ use clankers_mesh::{FrameReader, FrameWriter};
 use clankers_protocol::{
     CidDigest, NodeId,
     limits::{FRAME_BYTES, TRANSFER_LANES},
-    request::transfer::FileReceipt,
+    message::Ext,
+    request::transfer::{FileReceipt, left_out::LeftOut},
     text,
     transfer::{Fault, manifest::Manifest, sender::OfferDraft},
 };
@@ -76,16 +77,25 @@ pub(super) async fn send(
         to: record.to.clone(),
         on_conflict: conflict(&record.on_conflict),
         lanes: if connection.rtt() >= FAR { TRANSFER_LANES } else { 1 },
+        ext: Ext::default(),
     };
     let (mut writer, mut reader) = control(client).await?;
-    let sending = Sending::new(Arc::clone(&looked), draft, record.subject, Some(connection.clone()));
+    let sending = Sending::new(Arc::clone(&looked), draft, record.subject, Some(connection.clone()))
+        .limited(record.limit_rate);
     let never = std::future::pending();
     let sent = sending.run(&mut reader, &mut writer, (us.now)(), tell, stop, never).await?;
     let receipt = verified(&sent.receipt, us.id, record.subject)?;
+    if sent.root.is_none() && record.root.as_ref().is_some_and(|root| *root != receipt.root) {
+        // It answered the offer: what it is of was sent by an earlier attempt, or never.
+        let why = "the receipt is of something else than what was sent before";
+        return Err(TransferError::Broken(why.to_owned()));
+    }
     Ok(Finished {
         receipt,
         bad: bad_paths(looked.manifest(), &sent.bad),
         skipped: looked.source().skipped().to_vec(),
+        left_out: LeftOut::default(),
+        left: None,
     })
 }
 

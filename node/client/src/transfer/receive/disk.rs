@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     ops::Range,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use clankers_files::{Begun, FilesError, HadFrom, Landing, Small, Trouble, Wanted, Wish};
@@ -52,6 +55,13 @@ pub(super) enum Scanned {
     },
 }
 
+/// How far the reading of what is there from before is, and whether it is to end.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) halt: AtomicBool,
+    pub(super) bytes: AtomicU64,
+}
+
 /// Why the disk refuses.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -97,7 +107,12 @@ pub(super) fn refused(error: &FilesError) -> Refused {
 }
 
 /// Begins a transfer where it is taken, and reads what is there from before.
-pub(super) fn begin(taken: Taken, offer: &FileOffer, manifest: &Arc<Manifest>) -> Result<Scanned, Refused> {
+pub(super) fn begin(
+    taken: Taken,
+    offer: &FileOffer,
+    manifest: &Arc<Manifest>,
+    scan: &Scan,
+) -> Result<Scanned, Refused> {
     let conflict = taken.on_conflict;
     let declined: Vec<Input> = manifest
         .files()
@@ -126,7 +141,10 @@ pub(super) fn begin(taken: Taken, offer: &FileOffer, manifest: &Arc<Manifest>) -
             return Ok(Scanned::Landed(Box::new(Receipt { name, sent_bytes: 0, ..kept.receipt })));
         }
     };
-    let plan = landing.scan(&AtomicBool::new(false), &|_| {}).map_err(|error| refused(&error))?;
+    let note = |bytes: u64| {
+        scan.bytes.fetch_add(bytes, Ordering::Relaxed);
+    };
+    let plan = landing.scan(&scan.halt, &note).map_err(|error| refused(&error))?;
     let (mut before, mut same) = (declined, BTreeSet::new());
     for had in plan.had {
         let root = had.root.unwrap_or(EMPTY_ROOT);

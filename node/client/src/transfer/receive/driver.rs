@@ -1,6 +1,9 @@
 //! The machine's shell itself: what comes in, what is to be done, one thing after the other.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+};
 
 use clankers_files::Landing;
 use clankers_mesh::Connection;
@@ -27,7 +30,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Judge, Plumbing, Received, Receiving, Verdict,
-    disk::{self, Done, Scanned},
+    disk::{self, Done, Scan, Scanned},
 };
 use crate::{
     limits::{FAR, TELL_EVERY},
@@ -61,6 +64,7 @@ pub(super) struct Driver {
     /// What works on the disk.
     jobs: JoinSet<Done>,
     lanes: JoinSet<()>,
+    scan: Arc<Scan>,
     syncing: bool,
     dirty: bool,
     /// Files that are the same under their final names, if their roots are.
@@ -92,6 +96,7 @@ impl Driver {
             judging: JoinSet::new(),
             jobs: JoinSet::new(),
             lanes: JoinSet::new(),
+            scan: Arc::default(),
             syncing: false,
             dirty: false,
             same: BTreeSet::new(),
@@ -141,9 +146,15 @@ impl Driver {
                     stopping = true;
                     self.input(Input::Cancel);
                 }
-                _ = ticks.tick() => { tell.send_replace(self.progress()); }
+                _ = ticks.tick() => {
+                    if self.phase == Phase::Checking {
+                        self.input(Input::Scanned { bytes: self.scan.bytes.load(Ordering::Relaxed) });
+                    }
+                    tell.send_replace(self.progress());
+                }
             }
         };
+        self.scan.halt.store(true, Ordering::Relaxed);
         self.last_sync().await;
         tell.send_replace(self.progress());
         if let Some(refusal) = parting(&end, self.peer) {
@@ -243,8 +254,10 @@ impl Driver {
                 self.phase = Phase::Checking;
                 let (Some(offer), Some(manifest)) = (self.machine.offer(), &self.manifest) else { return };
                 let (offer, manifest) = (offer.clone(), Arc::clone(manifest));
-                self.jobs
-                    .spawn_blocking(move || Done::Begun(Box::new(disk::begin(*taken, &offer, &manifest))));
+                let scan = Arc::clone(&self.scan);
+                self.jobs.spawn_blocking(move || {
+                    Done::Begun(Box::new(disk::begin(*taken, &offer, &manifest, &scan)))
+                });
             }
         }
     }
@@ -386,6 +399,10 @@ impl Driver {
     }
 
     fn progress(&self) -> Progress {
-        progress(self.phase, self.machine.progress(), self.sent_bytes)
+        let mut of = self.machine.progress();
+        if self.phase == Phase::Checking {
+            of.bytes = self.scan.bytes.load(Ordering::Relaxed).min(of.total);
+        }
+        progress(self.phase, of, self.sent_bytes, self.clock.now().since(self.machine.heard()))
     }
 }

@@ -12,12 +12,14 @@ fn record(id: &str, started: u64) -> Record {
         on_conflict: "rename".into(),
         follow_links: false,
         exclude: Vec::new(),
+        limit_rate: None,
         detached: false,
         state: State::Running,
         bytes: 0,
         total: 10,
         sent_bytes: 0,
         files: 1,
+        root: None,
         error: None,
         receipt: None,
         started: Timestamp(started),
@@ -38,8 +40,8 @@ fn who_was_killed_is_not_running() {
     let hold = records.hold("aa11").unwrap();
     hold.begin(&record("aa11", 5)).unwrap();
     assert!(records.is_running("aa11"));
-    assert!(matches!(records.hold("aa11"), Err(RecordError::Running)));
-    assert!(matches!(records.forget("aa11"), Err(RecordError::Running)));
+    assert!(matches!(records.hold("aa11"), Err(RecordError::Running(_))));
+    assert!(matches!(records.forget("aa11"), Err(RecordError::Running(_))));
     assert_eq!(records.find("aa").unwrap().state, State::Running);
     drop(hold);
     assert_eq!(records.find("aa").unwrap().state, State::Interrupted);
