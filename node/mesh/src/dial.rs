@@ -77,7 +77,7 @@ pub enum DialFailure {
 pub struct Tried {
     /// Addresses that were given.
     pub addrs: Vec<SocketAddr>,
-    /// Addresses that mDNS knew in the end; `None` when mDNS is off.
+    /// Addresses that mDNS knew in the end; `None` when this dial did not ask it.
     pub mdns: Option<Vec<SocketAddr>>,
     /// The relay that was given and allowed.
     pub relay: Option<String>,
@@ -95,7 +95,7 @@ impl fmt::Display for Tried {
             addrs => write!(f, "{}", list(addrs))?,
         }
         match self.mdns.as_deref() {
-            None => f.write_str(", mDNS is off")?,
+            None => f.write_str(", mDNS not asked by this dial")?,
             Some([]) => f.write_str(", mDNS (not seen)")?,
             Some(addrs) => write!(f, ", mDNS ({})", list(addrs))?,
         }

@@ -75,6 +75,8 @@ pub enum Finding {
     /// Our own question is heard, and nobody else says anything: a network that keeps its guests apart (client
     /// isolation), another network than theirs, or their firewalls.
     NobodyAnswers,
+    /// The node of this machine runs with mDNS off.
+    MdnsOff,
     /// Other machines speak mDNS here, but no node is among them.
     NoNodes {
         /// How many machines were heard.
@@ -94,6 +96,7 @@ impl Finding {
             Self::NoEcho { .. } => "no-echo",
             Self::Firewall { .. } => "firewall",
             Self::NobodyAnswers => "nobody-answers",
+            Self::MdnsOff => "mdns-off",
             Self::NoNodes { .. } => "no-nodes",
         }
     }
@@ -121,7 +124,13 @@ impl Finding {
                 "a firewall on this machine drops UDP port {port} on {}: other ports come back",
                 interfaces.join(", ")
             ),
+            Self::MdnsOff => {
+                "this machine's node runs with mDNS off: nobody finds it, and it finds nobody".to_owned()
+            }
             Self::NobodyAnswers => "nobody else on this network says anything by mDNS".to_owned(),
+            Self::NoNodes { others: 1 } => {
+                "one other machine speaks mDNS here, but no node is there".to_owned()
+            }
             Self::NoNodes { others } => {
                 format!("{others} other machines speak mDNS here, but no node is among them")
             }
@@ -132,14 +141,15 @@ impl Finding {
     #[must_use]
     pub fn todo(&self) -> String {
         match self {
-            Self::NoInterface => "connect to a network; on this machine alone, use `--mdns` with a node on loopback, or a ticket",
+            Self::NoInterface => "connect to a network; two nodes on this machine alone find each other when both bind to loopback (`bind = \"127.0.0.1:0\"` under `[network]` in their settings), and a ticket reaches them as well",
             Self::NoMulticast { .. } => "multicast does not pass a VPN or a container's network: use the machine's own network, or a ticket (`clankers rpc id` prints it)",
             Self::PortHeld { .. } => "find it with `ss -ulpn 'sport = :5353'` (macOS: `sudo lsof -nP -iUDP:5353`) and let it share the port (SO_REUSEADDR and SO_REUSEPORT), or stop it",
             Self::PortRefused { .. } => "look at what the system said; in a sandbox or container, allow UDP",
             Self::NoEcho { .. } => "allow multicast (224.0.0.251 and ff02::fb) in this machine's firewall, or use a ticket",
             Self::Firewall { .. } => "allow UDP port 5353 and the node's own port (for example: `sudo ufw allow 5353/udp`; firewalld: `sudo firewall-cmd --add-service=mdns`)",
-            Self::NobodyAnswers => "check that a node runs on the same network with mDNS on (`clankers rpc status` there), that this is not a guest network that keeps its guests apart, and that their firewalls let UDP port 5353 in; a ticket works without mDNS where packets pass",
-            Self::NoNodes { .. } => "check that a node runs there with mDNS on (`clankers rpc status` there says so); nodes on another network need a ticket or a relay",
+            Self::MdnsOff => "start it without `--mdns off`, and without `mdns = false` under `[network]` in its settings; a ticket works meanwhile",
+            Self::NobodyAnswers => "check that a node runs on the same network with mDNS on (`network.mdns` in its settings), that this is not a guest network that keeps its guests apart, and that their firewalls let UDP port 5353 in; a ticket works without mDNS where packets pass",
+            Self::NoNodes { .. } => "check that a node runs there with mDNS on (`network.mdns` in its settings); nodes on another network need a ticket or a relay",
         }
         .to_owned()
     }
@@ -152,7 +162,7 @@ pub struct Diagnosis {
     pub interfaces: Vec<InterfaceSeen>,
     /// Other machines that said anything by mDNS meanwhile (count).
     pub others: usize,
-    /// Nodes among them (count of addresses).
+    /// Nodes among them, this machine's own left out (count of addresses).
     pub nodes: usize,
     /// What keeps nodes from being found, the gravest first. Empty: nothing was found wrong.
     pub findings: Vec<Finding>,

@@ -22,7 +22,7 @@ mod shell;
 pub mod topic;
 mod wire;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use clankers_protocol::NodeId;
@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use crate::{
+    connection::Path,
     endpoint::Mesh,
     limits::{GOSSIP_COMMANDS, GOSSIP_EVENTS, GOSSIP_PAYLOAD_BYTES, GOSSIP_SHOWN, GOSSIP_TEAMS},
     peer::PeerAddress,
@@ -40,6 +41,9 @@ use counters::Counters;
 pub use counters::GossipCounters;
 use shell::Shell;
 pub use topic::TeamTopic;
+
+/// A member, the way that packets take to it, and its round trip (time).
+pub type Way = (NodeId, Path, Duration);
 
 /// Judges every payload before it is passed on or delivered.
 pub trait Screen: Send + Sync {
@@ -157,6 +161,7 @@ pub(crate) enum Command {
     Deny(NodeId, oneshot::Sender<()>),
     Unreachable(NodeId),
     Neighbors(oneshot::Sender<Vec<NodeId>>),
+    Ways(oneshot::Sender<Vec<Way>>),
     Quit(oneshot::Sender<()>),
 }
 
@@ -277,6 +282,14 @@ impl Gossip {
     /// [`GossipError::Closed`].
     pub async fn neighbors(&self) -> Result<Vec<NodeId>, GossipError> {
         self.ask(Command::Neighbors).await
+    }
+
+    /// The way that packets take to each member to which there is a connection now, by id.
+    ///
+    /// # Errors
+    /// [`GossipError::Closed`].
+    pub async fn ways(&self) -> Result<Vec<Way>, GossipError> {
+        self.ask(Command::Ways).await
     }
 
     /// What was sent, received and dropped so far.

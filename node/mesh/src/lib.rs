@@ -51,7 +51,7 @@ pub use endpoint::{Mesh, MeshError};
 pub use framed::{FrameReader, FrameWriter, FramedError, encode_message};
 pub use gossip::{
     Gossip, GossipConfig, GossipCounters, GossipError, GossipEvent, GossipEvents, Screen, Screened,
-    TeamTopic, WantDial,
+    TeamTopic, WantDial, Way,
 };
 pub use mdns::MdnsError;
 pub use peer::{AddressError, PeerAddress, parse_ticket};

@@ -78,7 +78,9 @@ pub const MDNS_COUNT_MS: u64 = 2_000;
 /// How often mDNS looks for interfaces and addresses that came or went (seconds).
 pub const INTERFACES_CHECK_S: u32 = 2;
 /// How often a check listens for echoes and answers, at most (milliseconds).
-pub const DOCTOR_LISTEN_MS: u64 = 1_500;
+pub const DOCTOR_LISTEN_MS: u64 = 2_500;
+/// When it asks a second time (milliseconds): what was answered just before is not answered again for a second.
+pub const DOCTOR_AGAIN_MS: u64 = 1_200;
 /// An mDNS packet that a check reads (bytes, RFC 6762 section 17).
 pub const DOCTOR_PACKET_BYTES: usize = 9_000;
 /// Packets that a check reads before it has heard enough (count).

@@ -3,6 +3,7 @@
 mod daemon;
 
 use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -60,8 +61,11 @@ impl MdnsService {
         // A mesh that only this machine can reach has nothing to tell the network.
         let loopback =
             config.loopback || (!own.ports.is_empty() && own.ports.iter().all(|a| a.ip().is_loopback()));
+        let start = start_number();
         let announce = match config.advertise {
-            true => Some((announcement(own, loopback, false)?, announcement(own, loopback, true)?)),
+            true => {
+                Some((announcement(own, loopback, start, false)?, announcement(own, loopback, start, true)?))
+            }
             false => None,
         };
         let slot = Slot::start(Plan { port: config.port, loopback, announce })?;
@@ -94,7 +98,19 @@ impl Drop for MdnsService {
     }
 }
 
-fn announcement(own: &OwnRecord, loopback: bool, leaving: bool) -> Result<ServiceInfo, MdnsError> {
+/// Another one for each start. Without it a node that comes back within a second of its goodbye says what its listeners have
+/// still kept, which is no news to mdns-sd: they would never hear that it is back.
+fn start_number() -> u32 {
+    let random = RandomState::new().build_hasher().finish();
+    u32::try_from(random & u64::from(u32::MAX)).unwrap_or_default()
+}
+
+fn announcement(
+    own: &OwnRecord,
+    loopback: bool,
+    start: u32,
+    leaving: bool,
+) -> Result<ServiceInfo, MdnsError> {
     let instance = record::instance(own.id);
     let host = format!("{instance}.local.");
     let exact: Vec<IpAddr> = if loopback {
@@ -104,7 +120,8 @@ fn announcement(own: &OwnRecord, loopback: bool, leaving: bool) -> Result<Servic
     };
     // SRV has room for one port; those of both sockets are in TXT.
     let port = own.port(true).or_else(|| own.port(false)).unwrap_or_default();
-    let txt = own.txt(leaving);
+    let mut txt = own.txt(leaving);
+    txt.push(("b", format!("{start:08x}")));
     let mut info = ServiceInfo::new(SERVICE, &instance, &host, exact.as_slice(), port, txt.as_slice())?;
     if exact.is_empty() {
         info = info.enable_addr_auto();
@@ -198,10 +215,7 @@ fn take(own: NodeId, discovery: &Discovery, event: ServiceEvent) {
         ServiceEvent::ServiceResolved(found) => {
             let txt: Vec<(&str, &[u8])> =
                 found.txt_properties.iter().map(|p| (p.key(), p.val().unwrap_or_default())).collect();
-            let ips = found.addresses.iter().map(|ip| match ip {
-                ScopedIp::V6(v6) => (ip.to_ip_addr(), v6.scope_id().index),
-                _ => (ip.to_ip_addr(), 0),
-            });
+            let ips = found.addresses.iter().map(ScopedIp::to_ip_addr);
             match record::read(own, &found.fullname, &txt, ips) {
                 Ok(heard) => discovery.heard(heard),
                 Err(e) => tracing::trace!("an mDNS record was not used: {e}"),

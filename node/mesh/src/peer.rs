@@ -107,11 +107,14 @@ pub(crate) fn parse_relay(url: &str) -> Result<RelayUrl, AddressError> {
     if fits { Ok(parsed) } else { Err(wrong()) }
 }
 
-/// Addresses that a packet may be sent to: not a group, not "any", not port 0.
+/// Addresses that a packet may be sent to: not a group, not "any", not port 0. Nor an IPv6 address of one link (RFC 4007): the QUIC
+/// stack answers there without naming the interface, which the system refuses, and when such an address is dialed beside
+/// others and heard first the peer answers nowhere.
 pub(crate) fn is_dialable(addr: &SocketAddr) -> bool {
     let ip = addr.ip().to_canonical();
     let broadcast = matches!(ip, std::net::IpAddr::V4(v4) if v4.is_broadcast());
-    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+    let of_one_link = matches!(ip, std::net::IpAddr::V6(v6) if v6.is_unicast_link_local());
+    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast && !of_one_link
 }
 
 #[cfg(test)]
@@ -156,8 +159,15 @@ mod tests {
 
     #[test]
     fn addresses_that_reach_many_are_not_dialed() {
-        let text =
-            ["0.0.0.0:1", "224.0.0.251:5353", "255.255.255.255:9", "[ff02::fb]:1", "[::]:1", "127.0.0.1:0"];
+        let text = [
+            "0.0.0.0:1",
+            "224.0.0.251:5353",
+            "255.255.255.255:9",
+            "[ff02::fb]:1",
+            "[fe80::1%2]:1",
+            "[::]:1",
+            "127.0.0.1:0",
+        ];
         for addr in text {
             assert!(!is_dialable(&addr.parse().unwrap()), "{addr}");
         }

@@ -8,6 +8,7 @@
 //! | `p4`, `p6` | UDP ports of the IPv4 and IPv6 sockets |
 //! | `f` | flags as a hexadecimal number; 1: this node is leaving, to be forgotten at once |
 //! | `n` | label, optional: a claim |
+//! | `b` | a number made up at each start, hexadecimal: who is back at once says something new |
 //!
 //! No session names, user names, paths or tokens.
 
@@ -117,9 +118,6 @@ fn size<'a>(pairs: impl Iterator<Item = (&'a str, usize)>) -> usize {
     pairs.map(|(key, value)| key.len() + value + 2).sum()
 }
 
-/// An IP address as heard, with the interface it was heard on where that matters.
-pub(crate) type HeardIp = (IpAddr, u32);
-
 /// Reads a record that anyone may have sent.
 ///
 /// # Errors
@@ -128,7 +126,7 @@ pub(crate) fn read(
     own: NodeId,
     fullname: &str,
     txt: &[(&str, &[u8])],
-    ips: impl Iterator<Item = HeardIp>,
+    ips: impl Iterator<Item = IpAddr>,
 ) -> Result<Heard, RecordError> {
     if size(txt.iter().map(|(k, v)| (*k, v.len()))) > TXT_BYTES_READ {
         return Err(RecordError::TooLarge);
@@ -150,14 +148,9 @@ pub(crate) fn read(
     let port = |key| get(key).and_then(|p| p.parse::<u16>().ok());
     let (p4, p6) = (port("p4"), port("p6"));
     let mut addrs: Vec<_> = ips
-        .filter_map(|(ip, scope)| match ip.to_canonical() {
+        .filter_map(|ip| match ip.to_canonical() {
             IpAddr::V4(v4) => p4.map(|port| SocketAddr::from((v4, port))),
-            // A link-local address means nothing without its interface (RFC 4007).
-            IpAddr::V6(v6) if v6.is_unicast_link_local() && scope == 0 => None,
-            IpAddr::V6(v6) => {
-                let scope = if v6.is_unicast_link_local() { scope } else { 0 };
-                p6.map(|port| SocketAddr::V6(std::net::SocketAddrV6::new(v6, port, 0, scope)))
-            }
+            IpAddr::V6(v6) => p6.map(|port| SocketAddr::from((v6, port))),
         })
         .filter(is_dialable)
         .collect();

@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::{InterfaceSeen, is_own};
 use crate::{
     discovery::record::SERVICE,
-    limits::{DOCTOR_LISTEN_MS, DOCTOR_OTHERS, DOCTOR_PACKET_BYTES, DOCTOR_PACKETS},
+    limits::{DOCTOR_AGAIN_MS, DOCTOR_LISTEN_MS, DOCTOR_OTHERS, DOCTOR_PACKET_BYTES, DOCTOR_PACKETS},
 };
 
 /// The group of mDNS (RFC 6762 section 3).
@@ -27,7 +27,7 @@ pub(super) struct Heard {
     pub(super) elsewhere: BTreeSet<String>,
     /// Other machines.
     pub(super) others: BTreeSet<IpAddr>,
-    /// Machines, this one included, that answered for our service.
+    /// Machines that answered for our service; this one only where there is no other, on loopback.
     pub(super) nodes: BTreeSet<IpAddr>,
 }
 
@@ -69,18 +69,27 @@ pub(super) fn listen(interfaces: &mut [InterfaceSeen], port: u16, loopback: bool
             interface.echo = Some(false);
         }
     }
-    let end = Instant::now() + Duration::from_millis(DOCTOR_LISTEN_MS);
+    let begun = Instant::now();
+    let end = begun + Duration::from_millis(DOCTOR_LISTEN_MS);
+    // What was answered a moment ago is not answered again within a second (RFC 6762 section 6): it is asked twice.
+    let mut again = Some(begun + Duration::from_millis(DOCTOR_AGAIN_MS));
     let mut packet = vec![0; DOCTOR_PACKET_BYTES];
     for _ in 0..DOCTOR_PACKETS {
-        let left = end.saturating_duration_since(Instant::now());
-        let Some((from, packet)) = read(&ear, left, &mut packet) else { break };
+        let left = again.unwrap_or(end).saturating_duration_since(Instant::now());
+        let Some((from, packet)) = read(&ear, left, &mut packet) else {
+            if again.take().is_none() {
+                break;
+            }
+            ask_again(&ear, interfaces, port, mark);
+            continue;
+        };
         match echo(packet, mark) {
             Some(n) => {
                 if let Some(interface) = interfaces.get_mut(n) {
                     interface.echo = Some(true);
                 }
             }
-            None => note(interfaces, from, packet, &mut heard),
+            None => note(interfaces, loopback, from, packet, &mut heard),
         }
     }
     if let Some(other) = &other {
@@ -106,12 +115,13 @@ fn echo(packet: &[u8], mark: u8) -> Option<usize> {
     (packet == question([mark, n]).as_slice()).then_some(usize::from(n))
 }
 
-fn note(interfaces: &[InterfaceSeen], from: SocketAddr, packet: &[u8], heard: &mut Heard) {
+fn note(interfaces: &[InterfaceSeen], loopback: bool, from: SocketAddr, packet: &[u8], heard: &mut Heard) {
     let is_answer = packet.get(2).is_some_and(|flags| flags & 0x80 != 0);
-    if is_answer && names_service(packet) && heard.nodes.len() < DOCTOR_OTHERS {
+    let own = is_own(interfaces, from.ip());
+    if is_answer && names_service(packet) && (loopback || !own) && heard.nodes.len() < DOCTOR_OTHERS {
         heard.nodes.insert(from.ip());
     }
-    if !is_own(interfaces, from.ip()) && heard.others.len() < DOCTOR_OTHERS {
+    if !own && heard.others.len() < DOCTOR_OTHERS {
         heard.others.insert(from.ip());
     }
 }
@@ -168,14 +178,28 @@ fn speak(
     question: &[u8],
 ) -> io::Result<()> {
     ear.join_multicast_v4(&GROUP, &ip)?;
-    SockRef::from(ear).set_multicast_if_v4(&ip)?;
-    ear.send_to(question, (GROUP, port))?;
+    send(ear, ip, port, question)?;
     if let Some(other) = other
         && other.join_multicast_v4(&GROUP, &ip).is_ok()
     {
         ear.send_to(question, (GROUP, other.local_addr()?.port()))?;
     }
     Ok(())
+}
+
+fn send(ear: &UdpSocket, ip: Ipv4Addr, port: u16, question: &[u8]) -> io::Result<()> {
+    SockRef::from(ear).set_multicast_if_v4(&ip)?;
+    ear.send_to(question, (GROUP, port)).map(drop)
+}
+
+/// The same questions where they were asked before.
+fn ask_again(ear: &UdpSocket, interfaces: &[InterfaceSeen], port: u16, mark: u8) {
+    for (n, interface) in (0_u8..).zip(interfaces) {
+        if let (Some(_), Some(ip)) = (interface.echo, interface.ipv4.first()) {
+            // It was possible a moment ago; if it is not any more, the first time has to do.
+            let _gone = send(ear, *ip, port, &question([mark, n]));
+        }
+    }
 }
 
 fn read<'a>(socket: &UdpSocket, limit: Duration, buf: &'a mut [u8]) -> Option<(SocketAddr, &'a [u8])> {
@@ -190,6 +214,32 @@ fn read<'a>(socket: &UdpSocket, limit: Duration, buf: &'a mut [u8]) -> Option<(S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machines_own_node_is_none_that_was_found() {
+        let own = Ipv4Addr::new(10, 0, 0, 1);
+        let interface = InterfaceSeen {
+            name: "eth0".to_owned(),
+            ipv4: vec![own],
+            ipv6: Vec::new(),
+            up: true,
+            multicast: true,
+            loopback: false,
+            echo: None,
+        };
+        let mut answer = question([0, 0]);
+        answer[2] = 0x84;
+        let mut heard = Heard::default();
+        for last in [1, 2, 3] {
+            let from = SocketAddr::from((Ipv4Addr::new(10, 0, 0, last), 5353));
+            note(std::slice::from_ref(&interface), false, from, &answer, &mut heard);
+        }
+        assert_eq!((heard.others.len(), heard.nodes.len()), (2, 2), "{heard:?}");
+        assert!(!heard.nodes.contains(&own.into()), "{heard:?}");
+        // On loopback there is no other machine.
+        note(&[interface], true, (own, 5353).into(), &answer, &mut heard);
+        assert_eq!((heard.others.len(), heard.nodes.len()), (2, 3), "{heard:?}");
+    }
 
     #[test]
     fn the_question_is_dns_and_only_our_own_is_an_echo() {

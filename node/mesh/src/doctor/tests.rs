@@ -64,12 +64,13 @@ fn every_finding_says_what_it_is_and_what_to_do() {
         Finding::NoEcho { interfaces: names() },
         Finding::Firewall { port: 5353, interfaces: names() },
         Finding::NobodyAnswers,
+        Finding::MdnsOff,
         Finding::NoNodes { others: 3 },
     ];
     let codes: BTreeSet<_> = all.iter().map(Finding::code).collect();
     assert_eq!(codes.len(), all.len());
     assert!(all.iter().all(|f| !f.what().is_empty() && f.todo().len() > 20));
-    assert_eq!(all.iter().filter(|f| f.is_certain()).count(), 6);
+    assert_eq!(all.iter().filter(|f| f.is_certain()).count(), 7);
 }
 
 #[tokio::test]

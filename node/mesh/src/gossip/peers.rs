@@ -9,7 +9,7 @@ use bytes::Bytes;
 use clankers_protocol::NodeId;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{link::LinkId, rate::PeerRate};
+use super::{Way, link::LinkId, rate::PeerRate};
 use crate::{
     connection::Connection,
     limits::{GOSSIP_SPARE_MS, GOSSIP_TWIN_MS, GOSSIP_WAITING_MESSAGES, GOSSIP_WANTED_MS},
@@ -115,6 +115,14 @@ impl Peers {
 
     pub(crate) fn neighbors(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.0.iter().filter(|(_, p)| p.neighbor).map(|(id, _)| *id)
+    }
+
+    /// To whom there is a connection, and how.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = Way> + '_ {
+        self.0.iter().filter_map(|(id, peer)| {
+            let newest = &peer.links.last()?.connection;
+            Some((*id, newest.path(), newest.rtt()))
+        })
     }
 
     /// How many have shown their membership.

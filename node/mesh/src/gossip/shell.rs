@@ -164,6 +164,9 @@ impl Shell {
             Command::Neighbors(answer) => {
                 let _waits = answer.send(self.peers.neighbors().collect());
             }
+            Command::Ways(answer) => {
+                let _waits = answer.send(self.peers.ways().collect());
+            }
             Command::Quit(done) => drop(done),
         }
     }

@@ -38,6 +38,31 @@ async fn a_closed_subscription_is_noticed_and_opened_again() {
     }
 }
 
+/// Its records are those that listeners keep for a second after the goodbye.
+#[tokio::test]
+async fn who_is_back_at_once_is_found_again() {
+    let port = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let ((a, heard), limit) = (service(port, 1), Duration::from_secs(20));
+    let (b, _) = service(port, 2);
+    if heard.wait_for(NodeId([2; 32]), Duration::from_secs(3)).await.is_none() {
+        println!("skipped: mDNS does not work on this machine's loopback interface");
+        return;
+    }
+    let mut news = heard.subscribe();
+    b.stop().await;
+    let gone = async {
+        while heard.resolve(&NodeId([2; 32]).to_string()).is_ok() {
+            news.next().await.expect("it goes on");
+        }
+    };
+    timeout(limit, gone).await.expect("its goodbye is heard");
+    let (again, _) = service(port, 2);
+    assert!(heard.wait_for(NodeId([2; 32]), limit).await.is_some(), "nobody hears that it is back");
+    for service in [a, again] {
+        timeout(Duration::from_millis(CLOSE_MS), service.stop()).await.expect("stops in time");
+    }
+}
+
 #[tokio::test]
 async fn port_zero_is_refused() {
     let config = Mdns { port: 0, ..Mdns::default() };

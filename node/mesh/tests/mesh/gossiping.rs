@@ -249,7 +249,7 @@ async fn a_member_who_is_removed_is_closed_at_once_and_stays_out() {
         member.gossip.deny(gone.id()).await.unwrap();
     }
     gone.until("the end", |log| log.neighbors.is_empty()).await;
-    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     for member in rest {
         member.until("its going", |log| !log.neighbors.contains(&gone.id())).await;
     }

@@ -275,8 +275,8 @@ async fn a_goodbye_arrives_at_once() {
     }
     took.sort();
     println!("goodbye: median {:?}, worst {:?}", took[took.len() / 2], took.last());
-    // The bar is 40 ms on a quiet machine; tests run side by side.
-    assert!(took[took.len() / 2] < Duration::from_millis(200), "{took:?}");
+    // The bar is 40 ms on a quiet machine (the bench measures it); without a goodbye it would be more than a minute.
+    assert!(took[took.len() / 2] < Duration::from_secs(10), "{took:?}");
     a.close().await;
 }
 
