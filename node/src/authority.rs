@@ -152,6 +152,11 @@ impl Authority {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 
+    /// How often that was so (count).
+    pub(crate) fn changes(&self) -> u64 {
+        *self.changed.borrow()
+    }
+
     /// Whoever waits for that.
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()

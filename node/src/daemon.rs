@@ -130,6 +130,7 @@ impl Daemon {
             addrs: text(self.mesh.local_addrs()),
             ticket: self.mesh.ticket(),
             relay: self.relay.clone(),
+            mdns: Some(self.mesh.discovery().is_some()),
             started: clock::now(),
         }
     }

@@ -330,7 +330,13 @@ impl Caller {
                 .hint(&owner_runs(&flags)),
             (RefusalCode::RateLimited, _) => refusal.hint("wait a minute"),
             (RefusalCode::NodeTrouble, _) => refusal.hint("its owner finds the reason in the node's log"),
-            (_, Some(flags)) if !matches!(denial, Denial::OwnerOnly) => refusal.hint(&owner_runs(&flags)),
+            (_, Some(flags)) if !matches!(denial, Denial::OwnerOnly) => {
+                // What all members are given is one command; a token is for this one alone.
+                let fellow = flags != "--root" && !self.hall.teams.shared_with(self.principal()).is_empty();
+                let words = format!("or give it to every member of the team: clankers team grant {flags}");
+                let refusal = refusal.hint(&owner_runs(&flags));
+                if fellow { refusal.hint(&words) } else { refusal }
+            }
             _ => refusal,
         })
     }
@@ -338,6 +344,10 @@ impl Caller {
     /// A refusal for another reason than authority.
     pub(crate) fn refuse(&self, code: RefusalCode, message: &str) -> Refusal {
         self.hall.counters.refusals.fetch_add(1, Ordering::Relaxed);
+        let mut by_code = self.hall.counters.by_code.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = by_code.entry(code.number()).or_default();
+        *count = count.saturating_add(1);
+        drop(by_code);
         Refusal::new(code, message, self.remote)
     }
 }

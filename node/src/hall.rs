@@ -56,6 +56,8 @@ pub struct HallConfig {
 pub(crate) struct Counters {
     pub(crate) connections: AtomicU64,
     pub(crate) refusals: AtomicU64,
+    /// The same by the number of their code: there are only so many codes.
+    pub(crate) by_code: Mutex<BTreeMap<u16, u64>>,
 }
 
 /// A node's inside. Everything enters by [`Hall::serve`].

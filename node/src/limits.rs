@@ -108,8 +108,12 @@ pub const LINK_SWEEP: Duration = Duration::from_secs(30);
 pub const TEAM_COMMANDS: usize = 64;
 /// How long a team's task may take to say what it knows (time).
 pub const TEAM_VIEW: Duration = Duration::from_secs(2);
-/// How long the goodbye to a team may take (time).
+/// How long it may take to say goodbye to a team (time).
 pub const TEAM_GOODBYE: Duration = Duration::from_secs(1);
+/// Between a goodbye and the end (time): a neighbour to which gossip only announces payloads has to ask for it.
+pub const TEAM_FAREWELL: Duration = Duration::from_millis(300);
+/// How long who joins a team again waits for what is left of the last time (time).
+pub const TEAM_LEFT: Duration = Duration::from_secs(3);
 /// Pieces of work of one team under way at a time: dials, comparisons, fetches (count).
 pub const TEAM_JOBS: usize = 16;
 /// Pieces of work of one team that wait (count); the oldest makes room.
@@ -122,6 +126,12 @@ pub const TEAM_LOOK: Duration = Duration::from_secs(2);
 pub const TEAM_RECHECK: Duration = Duration::from_secs(300);
 /// How long a team waits between two such judgements, however much is revoked (time).
 pub const TEAM_RECHECK_PAUSE: Duration = Duration::from_millis(200);
+/// Between two questions for another membership at least (time); else a sixteenth of what is left of the present one.
+pub const TEAM_RENEW_MIN: Duration = Duration::from_secs(5);
+/// Between two such questions at most (time).
+pub const TEAM_RENEW_MAX: Duration = Duration::from_secs(3600);
+/// Memberships of removed members that wait to be taken back (count); one that finds no room comes up again.
+pub const TEAM_RETURNED: usize = 16;
 /// Pages of presence that are asked of one member in a row (count): a whole team.
 pub const TEAM_PAGES: u32 = 32;
 /// How long a member may take to be met (time).
@@ -142,6 +152,11 @@ pub const CLAIM_PAUSE: Duration = Duration::from_secs(10);
 pub const CLAIM_RETRY: Duration = Duration::from_secs(1);
 /// How long a command waits for a token by another node's template (time).
 pub const CLAIM_WAIT: Duration = Duration::from_secs(3);
+/// The same when there is one already, which may do (time).
+pub const CLAIM_AGAIN_WAIT: Duration = Duration::from_millis(500);
+/// A link that was there before, and on which nothing is answered for this long (time, or eight round trips if that is
+/// longer), is dialed anew: its peer may have moved.
+pub const LINK_STALE: Duration = Duration::from_millis(750);
 /// How long joining a team waits until a member is reached (time).
 pub const JOIN_WAIT: Duration = Duration::from_secs(3);
 /// Members that are asked for their sessions at a time, for a view of the mesh (count).
@@ -152,6 +167,10 @@ pub const TRANSFERS_PER_PEER: usize = 16;
 pub const OFFERS: usize = 256;
 /// The same of one peer (count).
 pub const OFFERS_PER_PEER: usize = 16;
+/// Transfers of others that the owner cancelled, and that are remembered (count); the oldest make room.
+pub const CANCELLED: usize = 256;
+/// Transfers that came in and are whole, as they are listed, the latest (count).
+pub const LANDED_LISTED: usize = 200;
 /// An offer as it is kept (bytes).
 pub const OFFER_FILE_BYTES: u64 = 1024 * 1024;
 /// Between two tries to send what a node sends by itself, at first (time); then each pause is twice the last.
@@ -174,6 +193,9 @@ pub const PROBE_MAX: Duration = Duration::from_secs(25);
 pub const ENTRIES_AT_A_TIME: u64 = 3_000_000;
 /// The same for one peer (count): no peer can take what is there for all.
 pub const ENTRIES_PER_PEER: u64 = 1_000_000;
+/// Files and directories of an offer that waits for the owner with its connection open (count): a larger one is looked at,
+/// let go, and comes again when it is accepted. A peer may have [`OFFERS_PER_PEER`] of them.
+pub const ENTRIES_WAITING: u32 = 50_000;
 /// Exports that are listed for peers at a time (count); others wait.
 pub const WALKS_AT_A_TIME: usize = 2;
 /// How much longer than its offer a conversation about it stands (milliseconds), so that its sender is told why it ends.

@@ -286,6 +286,18 @@ impl Hall {
         Ok(Kept { client, chains })
     }
 
+    /// Which boot of a peer's node answers on a fresh connection, beside the link that there may be; `None` when none does
+    /// within `limit`.
+    pub(crate) async fn boot_of(self: &Arc<Self>, address: &PeerAddress, limit: Duration) -> Option<u64> {
+        let asked = async {
+            let kept = self.dialed(address, limit).await.ok()?;
+            let boot = kept.client.welcome().await.ok()?.boot_id;
+            kept.client.close();
+            Some(boot)
+        };
+        timeout(limit, asked).await.ok().flatten()
+    }
+
     /// Shows what this node has come to hold there since the link was made.
     async fn with_chains(self: &Arc<Self>, peer: NodeId, link: Link) -> Result<Link, LinkError> {
         let held = self.chains_at(peer).await?;

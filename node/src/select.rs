@@ -17,6 +17,8 @@ use crate::{door::Caller, nearest::nearest, service::Answer, sessions::SessionEr
 
 /// Characters of a caller's word that are said back.
 const WORD_CHARS: usize = 80;
+/// Peers that claim a name, as far as they are named (count).
+const CLAIMING: usize = 3;
 
 fn word(dirty: &str) -> String {
     text::line(dirty, WORD_CHARS)
@@ -237,11 +239,64 @@ pub(crate) async fn peer(caller: &Caller, name: &str) -> Answer<NodeId> {
         Ok(peer) => Ok(peer.id),
         Err(error @ PeerError::NotFound(_)) => {
             let discovery = caller.hall.mesh.get().and_then(|mesh| mesh.discovery());
-            let found = discovery.and_then(|d| d.resolve(name).ok());
-            found.map(|found| found.id).ok_or_else(|| trouble::peer(caller, &error))
+            let found = discovery.and_then(|d| d.resolve(name).ok()).map(|found| found.id);
+            match found.or_else(|| is_self(caller, name).then_some(caller.hall.id)) {
+                Some(id) => Ok(id),
+                None => Err(unknown(caller, name, &error).await),
+            }
         }
         Err(error) => Err(trouble::peer(caller, &error)),
     }
+}
+
+/// Whether the owner means this node: by the word for it, or by the label of its settings when nobody else has it.
+pub(crate) fn is_self(caller: &Caller, name: &str) -> bool {
+    let own = caller.hall.settings.label.as_ref();
+    caller.is_owner() && (name == "local" || own.is_some_and(|own| own.to_lowercase() == name.to_lowercase()))
+}
+
+/// The refusal when a name means nobody. To the owner it says who claims the name, and how their word is taken for it.
+pub(crate) async fn unknown(caller: &Caller, name: &str, error: &PeerError) -> Box<Refusal> {
+    let mut claiming = if caller.is_owner() { claiming(caller, name).await } else { Vec::new() };
+    claiming.truncate(CLAIMING);
+    let said = word(name);
+    let hint = match claiming.as_slice() {
+        [] => return trouble::peer(caller, error),
+        [one] => {
+            let id = one.short();
+            format!(
+                "{id} claims that name, which is no proof: 'clankers rpc peers label {id} {said}' names it so, \
+                 'clankers rpc peers trust {id}' believes what it claims"
+            )
+        }
+        several => {
+            let ids: Vec<String> = several.iter().map(|id| id.short()).collect();
+            format!(
+                "several claim that name, which is no proof ({}): 'clankers rpc peers label ID {said}' names one so",
+                ids.join(", ")
+            )
+        }
+    };
+    Box::new(caller.refuse(RefusalCode::NotFound, &error.to_string()).hint(&hint))
+}
+
+/// Who calls itself so, in the book or on the local network, and is called nothing by the owner.
+async fn claiming(caller: &Caller, name: &str) -> Vec<NodeId> {
+    let listed = caller.hall.with_store(|store| store.peers().list()).await;
+    let book = listed.ok().and_then(Result::ok).unwrap_or_default();
+    let named: Vec<NodeId> = book.iter().filter(|peer| peer.label.is_some()).map(|peer| peer.id).collect();
+    let discovery = caller.hall.mesh.get().and_then(|mesh| mesh.discovery());
+    let heard = discovery.map(|discovery| discovery.list()).unwrap_or_default();
+    let claims = book.into_iter().map(|peer| (peer.id, peer.claimed));
+    let claims = claims.chain(heard.into_iter().map(|found| (found.id, found.label)));
+    let says = |claimed: &Option<String>| {
+        claimed.as_ref().is_some_and(|claimed| claimed.to_lowercase() == name.to_lowercase())
+    };
+    let mut ids: Vec<NodeId> = claims.filter(|(_, claimed)| says(claimed)).map(|(id, _)| id).collect();
+    ids.sort();
+    ids.dedup();
+    ids.retain(|id| !named.contains(id) && *id != caller.hall.id);
+    ids
 }
 
 /// Whom a name means among those that this node knows: those in the book, and the members of its teams. The owner's own

@@ -256,11 +256,12 @@ pub(crate) async fn refuse(writer: &mut FrameWriter, refusal: &Refusal) {
 
 fn decode<Q: Message>(caller: &Caller, frame: &Frame) -> Answer<Q> {
     Q::decode(&frame.body).map_err(|error| {
-        let code = match error {
-            MessageError::Limit { .. } => RefusalCode::TooLarge,
-            _ => RefusalCode::Malformed,
-        };
-        Box::new(caller.refuse(code, &error.to_string()))
+        Box::new(match error {
+            MessageError::Limit { .. } => caller
+                .refuse(RefusalCode::TooLarge, &error.to_string())
+                .hint("make it shorter, or give fewer of them; docs/limits.md says what fits"),
+            _ => caller.refuse(RefusalCode::Malformed, &error.to_string()),
+        })
     })
 }
 

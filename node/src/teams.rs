@@ -3,9 +3,12 @@
 //!
 //! - [`roll`]: who has proven to be a member
 //! - [`screen`]: what of gossip is taken at all
+//! - [`places`]: where they can be reached
 //! - [`task`]: the machines, and what they want done; [`work`]: the part of that which takes time
 //! - [`told`]: what members tell each other when they meet
 //! - [`revoked`]: revocations about the team, fetched and taken
+//! - [`removal`]: who was removed, and comes back with what was written before
+//! - [`renewal`]: memberships that end soon
 //! - [`ending`]: what ends with a membership
 //! - [`claims`]: tokens by another node's template
 //! - [`invite`]: memberships written
@@ -13,6 +16,9 @@
 pub(crate) mod claims;
 pub(crate) mod ending;
 pub(crate) mod invite;
+mod places;
+pub(crate) mod removal;
+pub(crate) mod renewal;
 pub(crate) mod revoked;
 pub(crate) mod roll;
 mod screen;
@@ -27,7 +33,7 @@ use std::{
 };
 
 use clankers_auth::team::{Member, NotMember};
-use clankers_mesh::PeerAddress;
+use clankers_mesh::{Path, PeerAddress};
 use clankers_protocol::{
     NodeId, TeamId, Timestamp,
     presence::{Noted, Record, Standing, rate::Meters},
@@ -35,19 +41,25 @@ use clankers_protocol::{
 };
 use clankers_store::{KeptTeam, StoreError};
 use tokio::sync::{mpsc, oneshot};
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::roll::Roll;
+pub(crate) use self::task::last_words;
 pub(crate) use self::work::{EXT_CHANGED, EXT_REVOCATION};
 use crate::{
     hall::Hall,
-    limits::{CLAIMS_TRIED, MEMBER_ASK_EACH_MS, MEMBER_ASKS, TEAM_COMMANDS, TEAM_GOODBYE, TEAM_VIEW},
+    limits::{
+        CLAIMS_TRIED, MEMBER_ASK_EACH_MS, MEMBER_ASKS, TEAM_COMMANDS, TEAM_FAREWELL, TEAM_GOODBYE, TEAM_LEFT,
+        TEAM_VIEW,
+    },
 };
 
 /// The teams that run.
 #[derive(Debug, Default)]
 pub(crate) struct Teams {
     running: Mutex<BTreeMap<TeamId, Arc<Team>>>,
+    /// Those that were left a moment ago: they are still being heard to say goodbye.
+    leaving: Mutex<BTreeMap<TeamId, Arc<Team>>>,
     tasks: TaskTracker,
     /// The number of this start, once it is known.
     boot: Mutex<Option<u64>>,
@@ -66,6 +78,8 @@ pub(crate) struct Team {
     /// This node's own membership, as it is shown.
     chain: Mutex<Arc<Vec<u8>>>,
     commands: mpsc::Sender<Command>,
+    /// Its task has ended.
+    over: CancellationToken,
 }
 
 /// What a team's task is asked.
@@ -77,13 +91,13 @@ pub(crate) enum Command {
     Reach(Vec<NodeId>),
     /// Answer a member's question about presence.
     Sync { from: NodeId, asked: Box<Asked>, answer: oneshot::Sender<PresenceSynced> },
-    /// A revocation about the team was stored.
+    /// A revocation about the team, or about a member, was stored.
     Revoked(Noted),
     /// What is known now.
     View(oneshot::Sender<View>),
     /// Where a member was met, or says that it is.
     Where(NodeId, oneshot::Sender<PeerAddress>),
-    /// Say goodbye and end.
+    /// Say goodbye, answer, and end a moment later.
     Leave(oneshot::Sender<()>),
 }
 
@@ -113,6 +127,8 @@ pub(crate) struct MemberView {
     pub(crate) standing: Standing,
     pub(crate) record: Option<Record>,
     pub(crate) heard: Option<Timestamp>,
+    /// The way that packets take to it and the round trip, while gossip has a connection to it.
+    pub(crate) way: Option<(Path, Duration)>,
 }
 
 /// Why a team does not run.
@@ -187,18 +203,38 @@ impl Teams {
         asks.take(crate::clock::now(), member)
     }
 
-    /// A revocation about a team was stored, by whatever way it came.
-    pub(crate) fn revoked(&self, noted: Noted) {
+    /// A revocation was stored, by whatever way it came: who is concerned by it hears it by gossip. What is about this node
+    /// (`me`) it knows by itself; what is about a member travels in the teams that are shared with it.
+    pub(crate) fn revoked(&self, me: NodeId, noted: Noted) {
         if let Some(team) = self.get(TeamId(noted.subject.0)) {
             team.tell(Command::Revoked(noted));
+        } else if noted.subject != me {
+            for team in self.shared_with(noted.subject) {
+                team.tell(Command::Revoked(noted));
+            }
         }
     }
 
-    /// Ends one team; says goodbye first.
+    fn leaving(&self) -> MutexGuard<'_, BTreeMap<TeamId, Arc<Team>>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves one team: it has said goodbye when this is over, and ends by itself a moment later.
     pub(crate) async fn leave(&self, id: TeamId) {
         let team = self.running().remove(&id);
         if let Some(team) = team {
+            self.leaving().insert(id, Arc::clone(&team));
             let _left = tokio::time::timeout(TEAM_GOODBYE, team.ask(Command::Leave)).await;
+        }
+    }
+
+    /// Waits until what is left of this team from the last time has ended: gossip has one voice for each team.
+    async fn left(&self, id: TeamId) {
+        let old = self.leaving().get(&id).map(Arc::clone);
+        if let Some(old) = old
+            && tokio::time::timeout(TEAM_LEFT, old.over.cancelled()).await.is_err()
+        {
+            tracing::warn!(team = %id.short(), "what was left of a team does not end");
         }
     }
 
@@ -208,14 +244,16 @@ impl Teams {
         let goodbyes = all.iter().map(|team| team.ask(Command::Leave));
         let _left = tokio::time::timeout(TEAM_GOODBYE, futures_util::future::join_all(goodbyes)).await;
         self.tasks.close();
-        let _late = tokio::time::timeout(Duration::from_millis(200), self.tasks.wait()).await;
+        let _late = tokio::time::timeout(TEAM_FAREWELL + TEAM_FAREWELL / 3, self.tasks.wait()).await;
     }
 
     /// It has ended by itself.
     fn ended(&self, team: &Arc<Team>) {
-        let mut running = self.running();
-        if running.get(&team.id).is_some_and(|known| Arc::ptr_eq(known, team)) {
-            running.remove(&team.id);
+        team.over.cancel();
+        for mut known in [self.running(), self.leaving()] {
+            if known.get(&team.id).is_some_and(|known| Arc::ptr_eq(known, team)) {
+                known.remove(&team.id);
+            }
         }
     }
 }
@@ -240,17 +278,20 @@ impl Hall {
 
     /// Starts a team, or gives the one that runs its new membership. Without a network nothing runs.
     pub(crate) async fn start_team(self: &Arc<Self>, kept: KeptTeam) -> Result<Option<Arc<Team>>, TeamFault> {
-        let me = self.judge_member(kept.id, self.id, &kept.chain)?;
         if let Some(team) = self.teams.get(kept.id) {
+            team.roll.judge(self.id, &kept.chain)?;
             team.set_chain(kept.chain);
             return Ok(Some(team));
         }
+        let roll = Arc::new(self.roll(kept.id).await?);
+        let me = roll.judge(self.id, &kept.chain)?;
         let Some(mesh) = self.mesh.get() else { return Ok(None) };
         let boot = self.boot_number().await?;
-        let roll = Arc::new(Roll::new(kept.id, Arc::clone(&self.context.authority)));
+        self.teams.left(kept.id).await;
         let (commands, commanded) = mpsc::channel(TEAM_COMMANDS);
         let chain = Mutex::new(Arc::new(kept.chain.clone()));
-        let team = Arc::new(Team { id: kept.id, roll, chain, commands });
+        let over = CancellationToken::new();
+        let team = Arc::new(Team { id: kept.id, roll, chain, commands, over });
         let task = task::Task::start(self, mesh, &team, &me, boot).await?;
         self.teams.running().insert(kept.id, Arc::clone(&team));
         self.teams.claims.clear();
@@ -262,7 +303,20 @@ impl Hall {
         Ok(self.teams.get(kept.id))
     }
 
-    /// Whether a chain makes this one a member, as far as this node knows.
+    /// The roll of a team, with what is known of its removals.
+    async fn roll(self: &Arc<Self>, id: TeamId) -> Result<Roll, StoreError> {
+        let hall = Arc::clone(self);
+        let known = self.with_store(move |store| {
+            let key = hall.team_key(id).ok().flatten();
+            let key = key.map(|key| clankers_auth::mint::id_of(key.expose()));
+            Ok::<_, StoreError>((key, removal::known(store, id)?))
+        });
+        let (key, removals) = known.await??;
+        let ours = key.into_iter().chain([self.id]).collect();
+        Ok(Roll::new(id, Arc::clone(&self.context.authority), ours, removals))
+    }
+
+    /// Whether a chain makes this one a member, as far as this node knows; removals are not looked at.
     pub(crate) fn judge_member(
         &self,
         team: TeamId,

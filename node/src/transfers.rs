@@ -1,10 +1,12 @@
 //! Transfers of files that this node takes part in: which run, where their data streams go, which offers wait.
 //!
 //! - [`offers`]: offers that wait for the owner
+//! - [`cancelled`]: what the owner cancelled of what others send
 //! - [`quota`]: whether there is room for what is offered
 //! - [`shares`]: how much of the memory for manifests a peer may take
 //! - [`detached`]: what the node itself sends, until it is whole
 
+pub(crate) mod cancelled;
 pub(crate) mod detached;
 pub(crate) mod offers;
 pub(crate) mod quota;
@@ -26,7 +28,7 @@ use clankers_protocol::{
 use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{offers::Offers, quota::Promises, shares::Shares};
+use self::{cancelled::Cancelled, offers::Offers, quota::Promises, shares::Shares};
 use crate::{
     crowd::Crowd,
     limits::{DETACHED_AT_A_TIME, ENTRIES_AT_A_TIME, ENTRIES_PER_PEER, TRANSFERS_PER_PEER, WALKS_AT_A_TIME},
@@ -39,6 +41,7 @@ pub(crate) struct Transfers {
     /// By peer.
     pub(crate) crowd: Crowd,
     pub(crate) offers: Offers,
+    pub(crate) cancelled: Cancelled,
     pub(crate) records: Records,
     /// What the node itself sends.
     pub(crate) tasks: TaskTracker,
@@ -103,6 +106,7 @@ impl Transfers {
             running: Mutex::default(),
             crowd: Crowd::new(TRANSFERS_PER_PEER),
             offers: Offers::new(at("offers")),
+            cancelled: Cancelled::new(at("cancelled")),
             records: Records::new(at("transfers")),
             tasks: TaskTracker::new(),
             places: Semaphore::new(DETACHED_AT_A_TIME),

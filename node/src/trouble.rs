@@ -55,7 +55,7 @@ pub(crate) fn peer(caller: &Caller, error: &PeerError) -> Box<Refusal> {
     let refusal = caller.refuse(code, &error.to_string());
     Box::new(refusal.hint(match code {
         RefusalCode::NotFound => {
-            "'clankers rpc peers list' shows who is known; add one with 'clankers rpc peers add TICKET'"
+            "'clankers rpc peers list' shows who is known; a ticket always works: 'clankers rpc peers add TICKET --label NAME'"
         }
         RefusalCode::Ambiguous => "'clankers rpc peers list --json' shows whole ids",
         _ => "'clankers rpc peers list' shows who is known, and by what label",

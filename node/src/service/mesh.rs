@@ -40,12 +40,16 @@ pub(super) async fn view(caller: &Caller, request: MeshView) -> Answer<MeshViewR
     let owner = caller.authorize(request.leaf, Command::NodePeers, &Args::default())?.owner;
     let mut nodes: BTreeMap<NodeId, MeshNode> =
         everybody(caller).await?.into_iter().map(|peer| (peer.id, node(peer))).collect();
-    let teams = with_store(caller, |store| store.teams().list()).await?;
+    let mut teams = with_store(caller, |store| store.teams().list()).await?;
+    // Who belongs to a team, and that this node does, is for its members, whatever else somebody may see here.
+    teams.retain(|team| owner || caller.in_team(team.id).is_some());
     for team in &teams {
         add_team(caller, team, &mut nodes).await;
     }
     for (id, node) in &mut nodes {
-        (node.path, node.rtt_us) = show::way(&caller.hall, *id);
+        if let (Some(path), rtt) = show::way(&caller.hall, *id) {
+            (node.path, node.rtt_us) = (Some(path), rtt);
+        }
     }
     let limit = Duration::from_millis(request.ask_ms).min(MESH_ASK_MAX);
     let mut nodes: Vec<MeshNode> = nodes.into_values().collect();
@@ -80,7 +84,7 @@ fn node(peer: PeerRecord) -> MeshNode {
 
 /// What a team knows of its members.
 async fn add_team(caller: &Caller, kept: &KeptTeam, nodes: &mut BTreeMap<NodeId, MeshNode>) {
-    let Some(team) = caller.hall.teams.get(kept.id) else { return };
+    let Some(team) = caller.hall.teams.get(kept.id) else { return remembered(caller, kept, nodes).await };
     let Some(view) = team.ask(Tell::View).await else { return };
     for member in view.members {
         let id = member.id;
@@ -94,7 +98,32 @@ async fn add_team(caller: &Caller, kept: &KeptTeam, nodes: &mut BTreeMap<NodeId,
         if state == MemberState::Alive {
             entry.load = member.record.as_ref().map(show::load).or(entry.load);
         }
+        if let (Some(path), rtt) = show::gossip_way(&member) {
+            (entry.path, entry.rtt_us) = (Some(path), rtt);
+        }
         show::hear(&mut entry.peer, member);
+    }
+}
+
+/// Who is remembered as a member while no node runs here that could hear them.
+async fn remembered(caller: &Caller, kept: &KeptTeam, nodes: &mut BTreeMap<NodeId, MeshNode>) {
+    let Ok(members) = show::members(caller, kept).await else { return };
+    for member in members.into_iter().filter(|member| !member.me && member.state != MemberState::Removed) {
+        let entry = nodes.entry(member.id).or_insert_with(|| node(stranger(member.id)));
+        entry.teams.push(kept.name.clone());
+        entry.state = entry.state.or(Some(member.state));
+        let peer = &mut entry.peer;
+        peer.label = peer.label.take().or(member.label);
+        peer.claimed = member.claimed.or(peer.claimed.take());
+        peer.version = member.version.or(peer.version.take());
+        peer.last_seen = peer.last_seen.max(member.last_seen);
+        if peer.addrs.is_empty() {
+            peer.addrs = member.addrs;
+        }
+        peer.relay = peer.relay.take().or(member.relay);
+        if !peer.via.iter().any(|via| via == "team") {
+            peer.via.push("team".to_owned());
+        }
     }
 }
 
@@ -118,7 +147,7 @@ async fn own(caller: &Caller, teams: &[KeptTeam], owner: bool) -> MeshNode {
     MeshNode {
         me: true,
         teams: teams.iter().map(|team| team.name.clone()).collect(),
-        state: mesh.map(|_| MemberState::Alive),
+        state: Some(if mesh.is_some() { MemberState::Alive } else { MemberState::Unknown }),
         load: Some(MemberLoad {
             sessions: count(hall.sessions.count(hall).await),
             running: count(load.running.saturating_add(load.queued)),
@@ -158,7 +187,9 @@ async fn ask_sessions(hall: &Arc<Hall>, nodes: &mut [MeshNode], limit: Duration)
                 && let Some(node) = nodes.get_mut(place)
             {
                 node.sessions = Some(sessions);
-                (node.path, node.rtt_us) = show::way(hall, node.peer.id);
+                if let (Some(path), rtt) = show::way(hall, node.peer.id) {
+                    (node.path, node.rtt_us) = (Some(path), rtt);
+                }
             }
         }
     };

@@ -1,11 +1,11 @@
 //! Are you there, what are you, how are you?
 
-use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, atomic::Ordering};
 
 use clankers_auth::{Args, Command};
 use clankers_protocol::{
     message::Ext,
-    request::node::{Info, InfoReply, Ping, Pong},
+    request::node::{Info, InfoReply, Ping, Pong, refused_to_ext},
 };
 
 use super::Answer;
@@ -19,6 +19,8 @@ pub(super) async fn info(caller: &Caller, info: Info) -> Answer<InfoReply> {
     caller.authorize(info.leaf, Command::NodeInfo, &Args::default())?;
     let hall = &caller.hall;
     let mesh = hall.mesh.get();
+    let by_code = hall.counters.by_code.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let refused = refused_to_ext(&by_code.into_iter().collect::<Vec<_>>());
     Ok(InfoReply {
         id: hall.id,
         pid: std::process::id(),
@@ -34,6 +36,6 @@ pub(super) async fn info(caller: &Caller, info: Info) -> Answer<InfoReply> {
         refusals: hall.counters.refusals.load(Ordering::Relaxed),
         model: hall.context.models.default_name(),
         workspace: hall.workspace.as_ref().map(|w| w.display().to_string()),
-        ext: Ext(vec![hall.sessions.load().to_ext()]),
+        ext: Ext(vec![hall.sessions.load().to_ext(), refused]),
     })
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clankers_auth::{Args, Command};
+use clankers_auth::{Args, Command, words};
 use clankers_protocol::{
     Timestamp,
     message::Ext,
@@ -18,16 +18,18 @@ use super::{Answer, page, team::show::hear};
 use crate::{
     clock,
     door::Caller,
-    limits::{CLAIM_WAIT, RESOLVE_WAIT},
+    limits::{CLAIM_AGAIN_WAIT, CLAIM_WAIT, RESOLVE_WAIT},
     select,
     teams::Command as Tell,
     trouble,
 };
 
 pub(super) async fn list(caller: &Caller, request: PeerList) -> Answer<PeerListReply> {
-    caller.authorize(request.leaf, Command::NodePeers, &Args::default())?;
+    let owner = caller.authorize(request.leaf, Command::NodePeers, &Args::default())?.owner;
     let mut peers = everybody(caller).await?;
-    for team in caller.hall.teams.all() {
+    // Who belongs to a team is for its members.
+    let teams = caller.hall.teams.all();
+    for team in teams.into_iter().filter(|team| owner || caller.in_team(team.id).is_some()) {
         for member in team.ask(Tell::View).await.map(|view| view.members).unwrap_or_default() {
             match peers.iter_mut().find(|peer| peer.id == member.id) {
                 Some(peer) => hear(peer, member),
@@ -66,7 +68,8 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
             Some(found) => found,
             None => match request.peer.parse() {
                 Ok(id) => stranger(id),
-                Err(_) => return Err(trouble::peer(caller, &error)),
+                Err(_) if select::is_self(caller, &request.peer) => stranger(caller.hall.id),
+                Err(_) => return Err(select::unknown(caller, &request.peer, &error).await),
             },
         },
         Err(error) => return Err(trouble::peer(caller, &error)),
@@ -90,7 +93,9 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
     let mut chains = held(caller, peer.id).await?;
     // A fellow member may give something to members: that is asked for before anything can be done there, and looked at
     // again now and then.
-    if there && caller.hall.claim(peer.id, &chains, CLAIM_WAIT).await {
+    let good = |chain: &Vec<u8>| words::read(chain).is_ok_and(|said| said.expires > clock::now());
+    let patience = if chains.iter().any(good) { CLAIM_AGAIN_WAIT } else { CLAIM_WAIT };
+    if there && caller.hall.claim(peer.id, &chains, patience).await {
         chains = held(caller, peer.id).await?;
     }
     Ok(PeerResolved { peer, chains, ext: Ext::default() })
@@ -121,18 +126,34 @@ pub(super) async fn edit(caller: &Caller, request: PeerEdit) -> Answer<PeerEdite
         })?;
     }
     let now = clock::now();
-    // A label that a member claims is looked for where it is known.
+    // A label that a member claims is looked for where it is known, and who was found on the network has no label yet.
     let mut change = request.change;
+    let mut met = None;
     if let PeerChange::Label { peer, .. } | PeerChange::Trust { peer, .. } | PeerChange::Remove(peer) =
         &mut change
-        && let Ok(known) = select::known_peer(caller, peer).await?
     {
-        *peer = known.id.to_string();
+        let id = match select::known_peer(caller, peer).await? {
+            Ok(known) => known.id,
+            Err(error @ PeerError::NotFound(_)) => match seen(caller, peer) {
+                Some(found) => found.id,
+                None => return Err(select::unknown(caller, peer, &error).await),
+            },
+            Err(error) => return Err(trouble::peer(caller, &error)),
+        };
+        *peer = id.to_string();
+        met = Some(id);
     }
+    let met = match met {
+        Some(id) if !matches!(change, PeerChange::Remove(_)) => Some(now_of(caller, stranger(id)).await),
+        _ => None,
+    };
     let done = caller
         .hall
         .with_store(move |store| {
             let book = store.peers();
+            if let Some(met) = met {
+                note_met(&book, &met, now)?;
+            }
             match change {
                 PeerChange::Add { id, addrs, relay, label } => {
                     book.add(id, &addrs, relay.as_deref(), label.as_deref(), now)
@@ -146,7 +167,36 @@ pub(super) async fn edit(caller: &Caller, request: PeerEdit) -> Answer<PeerEdite
         })
         .await;
     let peer = store_answer(caller, done)?.map_err(|error| trouble::peer(caller, &error))?;
-    Ok(PeerEdited { peer, ext: Ext::default() })
+    Ok(PeerEdited { peer: now_of(caller, peer).await, ext: Ext::default() })
+}
+
+/// The same with what teams and the network say of it now.
+async fn now_of(caller: &Caller, mut peer: PeerRecord) -> PeerRecord {
+    for team in caller.hall.teams.shared_with(peer.id) {
+        let members = team.ask(Tell::View).await.map(|view| view.members).unwrap_or_default();
+        if let Some(member) = members.into_iter().find(|member| member.id == peer.id) {
+            hear(&mut peer, member);
+        }
+    }
+    if let Some(found) = discovered(caller).into_iter().find(|found| found.id == peer.id) {
+        merge(&mut peer, found);
+    }
+    peer
+}
+
+/// Puts one into the book who was only heard of until now, so that the owner can call it something.
+fn note_met(book: &clankers_store::PeerBook<'_>, met: &PeerRecord, now: Timestamp) -> Result<(), PeerError> {
+    if met.via.is_empty() || book.get(met.id)?.is_some() {
+        return Ok(());
+    }
+    let heard = clankers_store::Heard {
+        via: met.via.first().map_or("book", String::as_str),
+        addrs: &met.addrs,
+        relay: met.relay.as_deref(),
+        claimed: met.claimed.as_deref(),
+        version: met.version.as_deref(),
+    };
+    book.heard(met.id, heard, now).map(drop)
 }
 
 /// Who was found on the local network.

@@ -20,7 +20,7 @@ use clankers_protocol::{
         tokens::TokenChoice,
     },
 };
-use clankers_store::{Delivered, FoundToken, KeptToken, Put, RevocationRow, Store, StoreError};
+use clankers_store::{Delivered, FoundToken, KeptToken, Put, Store, StoreError};
 
 use super::{
     Answer,
@@ -30,7 +30,7 @@ use crate::{
     clock,
     door::Caller,
     limits::SYNC_BYTES,
-    teams::revoked::{EXT_FIRST, from_anywhere},
+    teams::revoked::{EXT_ONLY, from_anywhere},
 };
 
 pub(super) async fn revoke(caller: &Caller, request: TokenRevoke) -> Answer<TokenRevoked> {
@@ -126,21 +126,14 @@ async fn revoke_all(
 }
 
 async fn put(caller: &Caller, judged: &revoke::Judged) -> Answer<Put> {
-    let row = RevocationRow {
-        cid: judged.cid,
-        subject: judged.subject,
-        revoker: judged.revoker,
-        grantee: judged.grantee,
-        expires: judged.expires,
-        container: judged.bytes.clone(),
-    };
-    let put = with_store(caller, move |store| store.revocations().put(&row, clock::now())).await;
+    let (hall, one) = (std::sync::Arc::clone(&caller.hall), judged.clone());
+    let put = with_store(caller, move |store| hall.put_revoked(store, &one)).await;
     // One that could not be written holds in memory all the same.
     if !matches!(put, Ok(Put::Known)) {
         caller.authority().changed();
     }
     if matches!(put, Ok(Put::New)) {
-        caller.hall.teams.revoked(crate::teams::revoked::noted(judged));
+        caller.hall.teams.revoked(caller.hall.id, crate::teams::revoked::noted(judged));
     }
     put
 }
@@ -169,7 +162,11 @@ pub(super) async fn offer(caller: &Caller, request: RevocationOffer) -> Answer<R
     for bytes in &request.revocations {
         let mut needless = false;
         // What was withdrawn takes back nothing any more: about itself and its teams a node can tell.
-        let ours = |judged: &revoke::Judged| caller.hall.teams.get(TeamId(judged.subject.0)).is_some();
+        // Whoever is no member does not learn which teams this node belongs to.
+        let ours = |judged: &revoke::Judged| {
+            let team = TeamId(judged.subject.0);
+            caller.in_team(team).is_some() || (caller.is_owner() && caller.hall.teams.get(team).is_some())
+        };
         let judged = revoke::judge(bytes, clock::now()).and_then(|judged| match judged.subject == me {
             true => caller.authority().standing(|standing| revoke::judge_with(standing, bytes)),
             false if ours(&judged) => {
@@ -227,7 +224,10 @@ pub(super) async fn offer(caller: &Caller, request: RevocationOffer) -> Answer<R
 pub(super) async fn sync(caller: &Caller, request: RevocationSync) -> Answer<RevocationSynced> {
     // A connection may outlive what it was opened with.
     let stands = |held: &Held| caller.authority().check_running(held).is_ok();
-    let member = caller.in_team(TeamId(request.subject.0)).is_some();
+    // A member may ask what is about its team, and what is about itself.
+    let about_it =
+        request.subject == caller.remote && !caller.hall.teams.shared_with(caller.remote).is_empty();
+    let member = caller.in_team(TeamId(request.subject.0)).is_some() || about_it;
     if !member && !caller.held(None).iter().any(stands) {
         return Err(Box::new(caller.refuse(RefusalCode::Unauthorized, "show a token first")));
     }
@@ -250,15 +250,19 @@ pub(super) async fn sync(caller: &Caller, request: RevocationSync) -> Answer<Rev
         }
         let known: BTreeSet<CidDigest> = revocations.cids(request.subject, now)?.into_iter().collect();
         let have: BTreeSet<CidDigest> = request.have.iter().copied().collect();
-        let want = from_anywhere(have.difference(&known).copied().collect());
+        let only = request.ext.get(EXT_ONLY).and_then(|cid| cid.try_into().ok()).map(CidDigest);
+        let want = match only {
+            Some(_) => Vec::new(),
+            None => from_anywhere(have.difference(&known).copied().collect()),
+        };
         // A witness tells who was granted what: it is for the owner's own eyes. Others learn of theirs when they show it.
         // What is about a team is about all its members.
         let missing = if owner || member {
-            let others = from_anywhere(known.difference(&have).copied().collect());
-            let first = request.ext.get(EXT_FIRST).and_then(|cid| cid.try_into().ok()).map(CidDigest);
-            let first = first.filter(|cid| known.contains(cid) && !have.contains(cid));
-            let others = others.iter().filter(|cid| Some(**cid) != first);
-            bodies(store, first.iter().chain(others))?
+            let lacks = match only {
+                Some(only) => known.contains(&only).then_some(only).into_iter().collect(),
+                None => from_anywhere(known.difference(&have).copied().collect()),
+            };
+            bodies(store, lacks.iter())?
         } else {
             Vec::new()
         };

@@ -5,7 +5,10 @@ pub(super) mod members;
 pub(super) mod show;
 pub(super) mod template;
 
-use clankers_auth::{Command, team::NotMember};
+use clankers_auth::{
+    Command,
+    team::{Kind, NotMember, TeamError},
+};
 use clankers_protocol::{
     NodeId, TeamId,
     limits::BOOTSTRAPS,
@@ -21,7 +24,7 @@ use clankers_protocol::{
         },
     },
 };
-use clankers_store::{KeptTeam, Parting, Secret32, TeamKeys};
+use clankers_store::{KeptTeam, Parting, Secret32, TAKEN_BACK, TeamKeys};
 
 use super::{Answer, page, tokens::with_store};
 use crate::{
@@ -29,7 +32,11 @@ use crate::{
     door::Caller,
     limits::{JOIN_WAIT, TEAM_REMOVE_TOLD},
     select,
-    teams::{Command as Tell, TeamFault, invite::random, revoked},
+    teams::{
+        Command as Tell, TeamFault,
+        invite::{InviteFault, random},
+        last_words, revoked,
+    },
 };
 
 pub(super) async fn create(caller: &Caller, request: TeamCreate) -> Answer<TeamCreated> {
@@ -38,7 +45,8 @@ pub(super) async fn create(caller: &Caller, request: TeamCreate) -> Answer<TeamC
     for team in all(caller).await? {
         if team.name == request.name {
             let words = format!("there is a team '{}' here already", team.name);
-            return Err(Box::new(caller.refuse(RefusalCode::Invalid, &words)));
+            let hint = "choose another name; 'clankers team list' shows which there are";
+            return Err(Box::new(caller.refuse(RefusalCode::Invalid, &words).hint(hint)));
         }
     }
     let secret = random::<32>().map_err(|error| trouble(caller, &error))?;
@@ -46,8 +54,15 @@ pub(super) async fn create(caller: &Caller, request: TeamCreate) -> Answer<TeamC
     let hall = &caller.hall;
     let (now, nonce) = (clock::now(), random().map_err(|error| trouble(caller, &error))?);
     let lifetime = clankers_auth::limits::LIFETIME_MAX_SECS;
-    let issued = clankers_auth::team::found(secret.expose(), hall.id, true, now, lifetime, nonce)
-        .map_err(|error| trouble(caller, &error))?;
+    let issued = clankers_auth::team::found(
+        secret.expose(),
+        hall.id,
+        Kind { admin: true, renews: true },
+        now,
+        lifetime,
+        nonce,
+    )
+    .map_err(|error| trouble(caller, &error))?;
     let id = clankers_auth::team::id_of(secret.expose());
     let kept = KeptTeam { id, name: request.name, chain: issued.chain, joined: now, template: None };
     let (keys, row) = (TeamKeys::of(&hall.context.home), kept.clone());
@@ -67,16 +82,26 @@ pub(super) async fn invite(caller: &Caller, request: TeamInvite) -> Answer<TeamI
     let kept = choose(caller, request.team.as_deref()).await?;
     let member = select::peer(caller, &request.peer).await?;
     if member == caller.hall.id {
-        let words = "this node belongs to the team already";
-        return Err(Box::new(caller.refuse(RefusalCode::Invalid, words)));
+        let words = "that is this node, which belongs to the team already";
+        let hint = "an invite is for another node: 'clankers rpc id' there says who it is";
+        return Err(Box::new(caller.refuse(RefusalCode::Invalid, words).hint(hint)));
     }
     let (hall, team) = (std::sync::Arc::clone(&caller.hall), kept.clone());
     let issued = tokio::task::spawn_blocking(move || {
-        hall.issue_membership(&team, member, request.admin, request.expire_secs)
+        let kind = Kind { admin: request.admin, renews: request.renew };
+        hall.issue_membership(&team, member, kind, request.expire_secs)
     })
     .await
     .map_err(|error| trouble(caller, &error))?
-    .map_err(|error| Box::new(caller.refuse(RefusalCode::Invalid, &error.to_string())))?;
+    .map_err(|error| {
+        let refusal = caller.refuse(RefusalCode::Invalid, &error.to_string());
+        Box::new(match error {
+            InviteFault::Team(TeamError::Lifetime) => {
+                refusal.hint("choose with --expire, such as --expire 90days")
+            }
+            _ => refusal,
+        })
+    })?;
     let invite = Invite {
         name: kept.name.clone(),
         chain: issued.chain.clone(),
@@ -137,7 +162,10 @@ pub(super) async fn join(caller: &Caller, request: TeamJoin) -> Answer<TeamJoine
         let refusal = caller.refuse(RefusalCode::WrongAudience, &words);
         return Err(Box::new(refusal.hint("ask for one for this node: 'clankers rpc id' says who it is")));
     }
-    hall.judge_member(id, hall.id, &invite.chain).map_err(|why| no_member(caller, &why))?;
+    hall.judge_kept(id, hall.id, &invite.chain)
+        .await
+        .map_err(|error| crate::trouble::store(caller, &error))?
+        .map_err(|why| no_member(caller, &why))?;
     let old = with_store(caller, move |store| store.teams().get(id)).await?;
     let known = old.is_some();
     let (name, joined, template) = match old {
@@ -227,58 +255,102 @@ pub(super) async fn leave(caller: &Caller, request: TeamLeave) -> Answer<TeamLef
 pub(super) async fn remove(caller: &Caller, request: TeamRemove) -> Answer<TeamRemoved> {
     caller.authorize_owner(request.leaf, Command::AdminRevoke)?;
     let kept = choose(caller, request.team.as_deref()).await?;
-    let member = select::peer(caller, &request.peer).await?;
-    if member == caller.hall.id {
-        let refusal = caller.refuse(RefusalCode::Invalid, "this is this node itself");
-        return Err(Box::new(refusal.hint("'clankers team leave' leaves")));
-    }
     let id = kept.id;
-    let mut chains = with_store(caller, move |store| store.teams().member(id, member))
-        .await?
-        .map(|row| row.chains)
-        .unwrap_or_default();
+    let member = match select::peer(caller, &request.peer).await {
+        Err(refusal) if refusal.code() == RefusalCode::NotFound => {
+            return Err(removed_before(caller, &kept, &request.peer).await?.unwrap_or(refusal));
+        }
+        found => found?,
+    };
+    if member == caller.hall.id {
+        let refusal = caller.refuse(RefusalCode::Invalid, "that is this node itself");
+        return Err(Box::new(refusal.hint("to leave the team: 'clankers team leave'")));
+    }
+    let row = with_store(caller, move |store| store.teams().member(id, member)).await?;
+    let removed = row.as_ref().is_some_and(|row| row.parting == Some(Parting::Removed));
+    let mut chains = row.map(|row| row.chains).unwrap_or_default();
     let running = caller.hall.teams.get(id);
     let shown = running.as_ref().and_then(|team| team.roll.chain(member)).map(|chain| chain.to_vec());
     chains.extend(shown);
     chains.sort();
     chains.dedup();
-    let judged = show::revoke(caller, id, chains.clone()).await?;
+    let judged = caller.hall.revoke_memberships(id, chains.clone()).await;
+    let judged = judged.map_err(|error| crate::trouble::store(caller, &error))?;
+    if judged.is_empty() && removed {
+        return Err(is_removed(caller, &kept, member));
+    }
     if judged.is_empty() {
         let words = format!("{} is no member of '{}' that this node could remove", member.short(), kept.name);
         let refusal = caller.refuse(RefusalCode::NotFound, &words);
         return Err(Box::new(refusal.hint("whoever invited it can, or whoever has the team's key")));
     }
-    let rows: Vec<_> = judged.iter().map(revoked::row).collect();
-    with_store(caller, move |store| {
-        rows.iter().try_for_each(|row| store.revocations().put(row, clock::now()).map(drop))?;
-        store.teams().remember(id, member, |row| row.parting = Some(Parting::Removed))
+    let hall = std::sync::Arc::clone(&caller.hall);
+    let seen = match &running {
+        Some(team) => team.ask(Tell::View).await.map(|view| view.members).unwrap_or_default(),
+        None => Vec::new(),
+    };
+    let seen = seen.into_iter().find(|seen| seen.id == member);
+    let (judged, tokens) = with_store(caller, move |store| {
+        // Counted here: from then on the team ends them as well.
+        let given = store.teams().claims(id, Some(member), clock::now())?;
+        let tokens = given.iter().filter(|(_, _, ends)| *ends != TAKEN_BACK).count() as u64;
+        judged.iter().try_for_each(|one| hall.put_revoked(store, one).map(drop))?;
+        store.teams().remember(id, member, |row| {
+            row.parting = Some(Parting::Removed);
+            let (heard, said) = seen.map(|seen| (seen.heard, seen.record)).unwrap_or_default();
+            last_words(row, heard, said.as_ref());
+        })?;
+        Ok((judged, tokens))
     })
     .await?;
-    caller.authority().changed();
-    for judged in &judged {
-        caller.hall.teams.revoked(revoked::noted(judged));
-    }
     let ended = caller.hall.end_claims(id, Some(member)).await;
-    let tokens = ended.map_err(|error| crate::trouble::store(caller, &error))?;
+    caller.authority().changed();
+    let _ended = ended.map_err(|error| crate::trouble::store(caller, &error))?;
+    for judged in &judged {
+        caller.hall.teams.revoked(caller.hall.id, revoked::noted(judged));
+    }
     tell_removed(caller, member, judged.iter().map(|judged| judged.bytes.clone()).collect());
     note(caller, "remove", &kept, Some(member));
-    gone(caller, id, member, &chains)?;
-    let links: Vec<RevokedLink> = judged
-        .into_iter()
-        .map(|judged| RevokedLink {
-            cid: clankers_auth::words::cid_text(&judged.cid),
-            subject: judged.subject,
-            audience: member,
-            expires: judged.expires,
-            revocation: judged.bytes,
-        })
-        .collect();
+    gone(caller, id, member, &chains).await?;
+    let links = judged.into_iter().map(taken_back).collect();
     Ok(TeamRemoved { team: record(caller, kept).await?, member, links, tokens, ext: Ext::default() })
 }
 
+/// Whoever was removed has no name here any more; the one of before says whom the owner means.
+async fn removed_before(caller: &Caller, kept: &KeptTeam, name: &str) -> Answer<Option<Box<Refusal>>> {
+    let team = kept.id;
+    let rows = with_store(caller, move |store| store.teams().members(team)).await?;
+    let called = |label: &String| label.to_lowercase() == name.to_lowercase();
+    let mut gone = rows.into_iter().filter(|(id, row)| {
+        let prefix = name.len() >= clankers_store::limits::PREFIX_DIGITS && id.to_string().starts_with(name);
+        row.parting == Some(Parting::Removed) && (prefix || row.label.as_ref().is_some_and(called))
+    });
+    Ok(gone.next().map(|(member, _)| is_removed(caller, kept, member)))
+}
+
+fn is_removed(caller: &Caller, kept: &KeptTeam, member: NodeId) -> Box<Refusal> {
+    let words = format!("{} is removed from '{}' already", member.short(), kept.name);
+    let refusal = caller.refuse(RefusalCode::NotFound, &words);
+    Box::new(refusal.hint("'clankers team members' shows who belongs to it"))
+}
+
+fn taken_back(judged: clankers_auth::revoke::Judged) -> RevokedLink {
+    RevokedLink {
+        cid: clankers_auth::words::cid_text(&judged.cid),
+        subject: judged.subject,
+        audience: judged.audience,
+        expires: judged.expires,
+        revocation: judged.bytes,
+    }
+}
+
 /// Whether nothing that is known makes this one a member any more: a removal in part is not to be taken for a whole one.
-fn gone(caller: &Caller, team: TeamId, member: NodeId, chains: &[Vec<u8>]) -> Answer<()> {
-    let left = chains.iter().find_map(|chain| caller.hall.judge_member(team, member, chain).ok());
+async fn gone(caller: &Caller, team: TeamId, member: NodeId, chains: &[Vec<u8>]) -> Answer<()> {
+    let mut left = None;
+    for chain in chains {
+        let judged = caller.hall.judge_kept(team, member, chain).await;
+        left = left.or(judged.map_err(|error| crate::trouble::store(caller, &error))?.ok());
+    }
     let Some(left) = left else { return Ok(()) };
     let words = format!(
         "{} is a member still: what this node may revoke was revoked, but {} invited it as well",
@@ -312,7 +384,9 @@ pub(super) async fn choose(caller: &Caller, name: Option<&str>) -> Answer<KeptTe
     };
     let several = |words: &str| {
         let refusal = caller.refuse(RefusalCode::Ambiguous, words);
-        Err(Box::new(refusal.hint("name one, or write the beginning of its id: 'clankers team list'")))
+        let hint = "say which by its name, or by the beginning of its id ('clankers team list'): \
+                    'invite' and 'remove' take --team NAME, 'members', 'leave' and 'grant' the NAME alone";
+        Err(Box::new(refusal.hint(hint)))
     };
     let Some(name) = name else {
         return match (teams.pop(), teams.len()) {

@@ -3,18 +3,21 @@
 //! - [`offer`]: a peer has something for this node
 //! - [`fetch`]: a peer wants something from it
 //! - [`keeping`]: what the owner sees and does about both
+//! - [`incoming`]: of that, transfers that others began
 
 mod fetch;
+mod incoming;
 pub(crate) mod keeping;
 mod offer;
 
-use clankers_auth::{Command, Held};
+use clankers_auth::{Args, Command, Held};
 use clankers_mesh::{Connection, FrameReader, FrameWriter};
 use clankers_protocol::{
     NodeId,
     refusal::{Refusal, RefusalCode},
     request::transfer::FileData,
-    transfer::name::SafePath,
+    text,
+    transfer::{TransferId, name::SafePath},
 };
 
 pub(super) use self::{fetch::run as fetch, offer::run as offer};
@@ -46,7 +49,7 @@ fn path(caller: &Caller, asked: &str) -> Answer<String> {
     match SafePath::parse(asked) {
         Ok(path) => Ok(path.as_str().to_owned()),
         Err(error) => {
-            let shown = clankers_protocol::text::line(asked, 80);
+            let shown = text::line(asked, 80);
             let words = format!("'{shown}' cannot be a path here: {error}");
             Err(Box::new(caller.refuse(RefusalCode::Invalid, &words)))
         }
@@ -62,6 +65,44 @@ fn place(caller: &Caller, held: &Held) -> Answer<Option<Place>> {
         let words = format!("{TRANSFERS_PER_PEER} of your transfers run or wait here already");
         Box::new(caller.refuse(RefusalCode::Busy, &words).hint("wait until one ends"))
     })
+}
+
+/// What is too much for the tokens that were shown is told with its size and their bound; all else as it was refused.
+fn too_large(
+    caller: &Caller,
+    refusal: Box<Refusal>,
+    (command, args): (Command, &Args),
+    shown: &[Held],
+) -> Box<Refusal> {
+    let small = Args { size: Some(0), ..args.clone() };
+    let may = |held: &&Held| caller.authority().authorize(held, command, &small).is_ok();
+    let bound = shown.iter().filter(may).filter_map(Held::size_limit).max();
+    let (Some(bound), Some(size)) = (bound.filter(|bound| args.size > Some(*bound)), args.size) else {
+        return refusal;
+    };
+    let flag = match command {
+        Command::FileRead => "--read-only",
+        Command::FileOffer => "--offer",
+        _ => "--drop",
+    };
+    let wider = format!("clankers token create --for {} {flag} --max-size {size}", caller.principal());
+    let (size, bound) = (text::size(size), text::size(bound));
+    let words = format!("not allowed to {} of {size}: the token allows {bound} at most", command.words());
+    let told = caller.refuse(RefusalCode::Unauthorized, &words);
+    Box::new(told.hint("send less at a time").hint(&format!("or its owner allows more: {wider}")))
+}
+
+/// What the owner cancelled here is not gone on with.
+async fn refuse_cancelled(caller: &Caller, transfer: TransferId, peer: NodeId) -> Answer<()> {
+    let hall = std::sync::Arc::clone(&caller.hall);
+    let looked = tokio::task::spawn_blocking(move || hall.transfers.cancelled.has(transfer, peer)).await;
+    if !looked.unwrap_or_default() {
+        return Ok(());
+    }
+    let refusal = caller.refuse(RefusalCode::Unauthorized, "the owner of that node cancelled this transfer");
+    let hint =
+        format!("to ask once more: 'clankers rpc transfers forget {}', and send it anew", transfer.short());
+    Err(Box::new(refusal.hint(&hint)))
 }
 
 /// Waits until a transfer has to end: its authority is over, or the node stops.

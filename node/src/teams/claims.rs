@@ -106,6 +106,8 @@ impl Hall {
                     tracing::debug!(peer = %peer.short(), team = %team.id.short(), %error, "no token by the template");
                 }
                 Err(_) => {
+                    // The next command does not wait for it as well.
+                    self.teams.claims.note(peer, CLAIM_PAUSE);
                     tracing::debug!(peer = %peer.short(), "no answer to a claim in time");
                     break;
                 }

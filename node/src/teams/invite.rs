@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use clankers_auth::team::{self, Issued, TeamError};
 use clankers_protocol::{NodeId, TeamId};
-use clankers_store::{IdentityError, KeptTeam, Secret32, TeamKeys};
+use clankers_store::{IdentityError, KeptTeam, Secret32, StoreError, TeamKeys};
 
+use super::removal;
 use crate::{clock, hall::Hall};
 
 /// Why no membership was written.
@@ -15,6 +16,8 @@ pub(crate) enum InviteFault {
     Team(#[from] TeamError),
     #[error(transparent)]
     Key(#[from] IdentityError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("the system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
 }
@@ -37,13 +40,15 @@ impl Hall {
         self: &Arc<Self>,
         kept: &KeptTeam,
         member: NodeId,
-        admin: bool,
+        kind: team::Kind,
         lifetime_secs: u64,
     ) -> Result<Issued, InviteFault> {
-        let (now, nonce) = (clock::now(), random()?);
+        // Who was removed and is let in again: so that nobody takes it for a membership of before.
+        let now = removal::known(&*self.store()?, kept.id)?.written(member, clock::now());
+        let nonce = random()?;
         Ok(match self.team_key(kept.id)? {
-            Some(key) => team::found(key.expose(), member, admin, now, lifetime_secs, nonce)?,
-            None => team::invite(&self.seed, &kept.chain, member, admin, now, lifetime_secs, nonce)?,
+            Some(key) => team::found(key.expose(), member, kind, now, lifetime_secs, nonce)?,
+            None => team::invite(&self.seed, &kept.chain, member, kind, now, lifetime_secs, nonce)?,
         })
     }
 }

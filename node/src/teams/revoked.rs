@@ -1,4 +1,4 @@
-//! Revocations about a team: taken from whoever has them, each judged by its own proof.
+//! Revocations about a team, and about this node: taken from whoever has them, each judged by its own proof.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use clankers_auth::{
 };
 use clankers_client::ClientError;
 use clankers_protocol::{
-    CidDigest, TeamId,
+    CidDigest, NodeId, TeamId,
     limits::{REVOCATION_DIGESTS, REVOCATIONS},
     message::Ext,
     presence::Noted,
@@ -40,8 +40,8 @@ pub(crate) fn row(judged: &Judged) -> RevocationRow {
     }
 }
 
-/// Number of an `ext` value of `RevocationSync`: the link that the asker looks for, which comes before all others.
-pub(crate) const EXT_FIRST: u16 = 1;
+/// Number of an `ext` value of `RevocationSync`: the only link whose revocation the asker looks for.
+pub(crate) const EXT_ONLY: u16 = 1;
 
 /// The same in another order, which begins at a place that nobody can tell: what does not fit this time, and what the
 /// other does not take, does not stand in the way for ever.
@@ -58,42 +58,71 @@ pub(crate) fn noted(judged: &Judged) -> Noted {
     Noted { cid: judged.cid, subject: judged.subject, expires: judged.expires }
 }
 
+/// A question about revocations.
+fn question(subject: NodeId, only: Option<CidDigest>) -> RevocationSync {
+    let ext = Ext(only.map(|cid| (EXT_ONLY, cid.0.to_vec())).into_iter().collect());
+    RevocationSync { subject, count: 0, hash: [0; 32], have: Vec::new(), ext }
+}
+
 impl Hall {
-    /// Takes a revocation about this team, whoever brought it. Gives what it revokes when it is good.
+    /// Takes a revocation about a team, or about this node, whoever brought it. Gives what it revokes when it is good.
     pub(super) async fn take_revoked(
         self: &Arc<Self>,
-        team: TeamId,
+        subject: NodeId,
         bytes: &[u8],
     ) -> Result<Option<(Noted, Put)>, StoreError> {
-        let judged = self.context.authority.standing(|standing| revoke::judge_team(standing, bytes));
+        let judged = self.context.authority.standing(|standing| match subject == self.id {
+            true => revoke::judge_with(standing, bytes),
+            false => revoke::judge_team(standing, bytes),
+        });
         let judged = match judged {
-            Ok(judged) if judged.subject == team.node() => judged,
+            Ok(judged) if judged.subject == subject => judged,
             Ok(_) => return Ok(None),
-            // A membership above it ended before: nothing is left to revoke.
+            // A link above it ended before: nothing is left to revoke.
             Err(Denial::Revoked(_)) => return Ok(None),
             Err(denial) => {
-                tracing::debug!(team = %team.short(), %denial, "a revocation was refused");
+                tracing::debug!(subject = %subject.short(), %denial, "a revocation was refused");
                 return Ok(None);
             }
         };
-        let (row, noted) = (row(&judged), noted(&judged));
-        let put = self.with_store(move |store| store.revocations().put(&row, clock::now())).await??;
+        let (noted, hall) = (noted(&judged), Arc::clone(self));
+        let put = self.with_store(move |store| hall.put_revoked(store, &judged)).await??;
         if put != Put::Known {
             self.context.authority.changed();
         }
         Ok(Some((noted, put)))
     }
 
-    /// Compares what both know of a team's revocations; each is given what it lacks, the link that is looked for before
-    /// all others. Gives what was new here.
+    /// Fetches the revocation of one link, and nothing else. Whether it came, and is good.
+    pub(super) async fn fetch_revoked(
+        self: &Arc<Self>,
+        subject: NodeId,
+        link: &Link,
+        cid: CidDigest,
+    ) -> Result<bool, ExchangeFault> {
+        let synced: RevocationSynced = link.ask(&question(subject, Some(cid))).await?;
+        let Some(bytes) = synced.missing.first() else { return Ok(false) };
+        let taken = self.take_revoked(subject, bytes).await?;
+        Ok(taken.is_some_and(|(noted, _)| noted.cid == cid))
+    }
+
+    /// Asks a member what it knows to be revoked of this node's: somebody may have passed its tokens on, and taken them back
+    /// while this node was away. What this node knows itself is nobody's business.
+    pub(super) async fn ask_about_me(self: &Arc<Self>, link: &Link) -> Result<(), ExchangeFault> {
+        let synced: RevocationSynced = link.ask(&question(self.id, None)).await?;
+        for bytes in synced.missing.iter().take(REVOCATIONS) {
+            self.take_revoked(self.id, bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Compares what both know of a team's revocations; each is given what it lacks. Gives what was new here.
     pub(super) async fn exchange_revoked(
         self: &Arc<Self>,
         team: TeamId,
         link: &Link,
-        first: Option<CidDigest>,
     ) -> Result<Vec<Noted>, ExchangeFault> {
         let mut fresh = Vec::new();
-        let ext = Ext(first.map(|cid| (EXT_FIRST, cid.0.to_vec())).into_iter().collect());
         let subject = team.node();
         for _ in 0..TEAM_EXCHANGES {
             let (count, hash, mut have) = self
@@ -105,7 +134,7 @@ impl Hall {
                 })
                 .await??;
             have.truncate(REVOCATION_DIGESTS);
-            let question = RevocationSync { subject, count, hash, have, ext: ext.clone() };
+            let question = RevocationSync { count, hash, have, ..question(subject, None) };
             let synced: RevocationSynced = link.ask(&question).await?;
             if synced.same {
                 break;
@@ -119,7 +148,7 @@ impl Hall {
             }
             let mut took = 0;
             for bytes in synced.missing.iter().take(REVOCATIONS) {
-                if let Some((noted, put)) = self.take_revoked(team, bytes).await? {
+                if let Some((noted, put)) = self.take_revoked(subject, bytes).await? {
                     took += usize::from(put == Put::New);
                     fresh.extend((put == Put::New).then_some(noted));
                 }

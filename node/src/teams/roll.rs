@@ -2,13 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use clankers_auth::team::{Member, NotMember};
+use clankers_auth::team::{Member, NotMember, Removal, Removals};
 use clankers_protocol::{NodeId, TeamId, limits::PRESENCE_MEMBERS};
+use tokio::sync::Notify;
 
-use crate::{authority::Authority, clock};
+use crate::{authority::Authority, clock, limits::TEAM_RETURNED};
 
 /// The roll of one team. What stands in it was judged good when it came; what has changed since is found by
 /// [`Roll::recheck`].
@@ -16,12 +17,20 @@ pub(crate) struct Roll {
     team: TeamId,
     authority: Arc<Authority>,
     entries: RwLock<BTreeMap<NodeId, Entry>>,
+    /// Whom this node removes as: its own key, and the team's where that lies here.
+    ours: Vec<NodeId>,
+    removals: RwLock<Removals>,
+    /// Memberships of before a removal of this node's that somebody shows.
+    returned: Mutex<BTreeMap<NodeId, Vec<u8>>>,
+    came_back: Notify,
 }
 
 #[derive(Debug, Clone)]
 struct Entry {
     member: Member,
     chain: Arc<Vec<u8>>,
+    /// What had been revoked when it was judged last, as a count of changes.
+    judged: u64,
 }
 
 impl std::fmt::Debug for Roll {
@@ -31,8 +40,21 @@ impl std::fmt::Debug for Roll {
 }
 
 impl Roll {
-    pub(crate) fn new(team: TeamId, authority: Arc<Authority>) -> Self {
-        Self { team, authority, entries: RwLock::default() }
+    pub(crate) fn new(
+        team: TeamId,
+        authority: Arc<Authority>,
+        ours: Vec<NodeId>,
+        removals: Removals,
+    ) -> Self {
+        Self {
+            team,
+            authority,
+            entries: RwLock::default(),
+            ours,
+            removals: RwLock::new(removals),
+            returned: Mutex::default(),
+            came_back: Notify::new(),
+        }
     }
 
     fn read<T>(&self, look: impl FnOnce(&BTreeMap<NodeId, Entry>) -> T) -> T {
@@ -43,32 +65,89 @@ impl Roll {
         change(&mut self.entries.write().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Somebody was removed: what was written before holds no longer.
+    pub(crate) fn note(&self, removal: Removal) {
+        self.removals.write().unwrap_or_else(PoisonError::into_inner).note(removal);
+    }
+
+    /// Whether this node removes, and invites, as this one.
+    pub(crate) fn is_ours(&self, id: NodeId) -> bool {
+        self.ours.contains(&id)
+    }
+
+    /// Judges a membership.
+    pub(crate) fn judge(&self, id: NodeId, chain: &[u8]) -> Result<Member, NotMember> {
+        let member = self.authority.judge_member(self.team, id, chain)?;
+        let ending = self.removals.read().unwrap_or_else(PoisonError::into_inner).ending(&member);
+        let Some(removal) = ending else { return Ok(member) };
+        if self.is_ours(removal.by) {
+            let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+            if returned.len() < TEAM_RETURNED {
+                returned.insert(id, chain.to_vec());
+                self.came_back.notify_one();
+            }
+        }
+        Err(NotMember::Removed(removal))
+    }
+
+    /// Memberships that this node has to take back as well. Nothing is lost when this is dropped.
+    pub(crate) async fn returned(&self) -> Vec<Vec<u8>> {
+        loop {
+            self.came_back.notified().await;
+            let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
+            if !returned.is_empty() {
+                return std::mem::take(&mut *returned).into_values().collect();
+            }
+        }
+    }
+
     /// Judges a membership and enters it; gives it, and whether it was not known before. One that is known to last longer
     /// stays. When the roll is full, nobody more is entered.
     pub(crate) fn enter(&self, id: NodeId, chain: &[u8]) -> Result<(Member, bool), NotMember> {
-        // The very same again: what would end it is looked for elsewhere.
-        let known = self.read(|entries| entries.get(&id).filter(|entry| *entry.chain == chain).cloned());
+        let changes = self.authority.changes();
+        // The very same again, and nothing was revoked since.
+        let same = |entry: &&Entry| *entry.chain == chain && entry.judged == changes;
+        let known = self.read(|entries| entries.get(&id).filter(same).cloned());
         if let Some(entry) = known.filter(|entry| entry.member.expires > clock::now()) {
             return Ok((entry.member, false));
         }
-        let member = self.authority.judge_member(self.team, id, chain)?;
-        let entry = Entry { member: member.clone(), chain: Arc::new(chain.to_vec()) };
-        Ok(self.write(|entries| {
-            if !entries.contains_key(&id) && entries.len() >= PRESENCE_MEMBERS {
-                return (member, false);
-            }
-            match entries.get_mut(&id) {
-                Some(old) if old.member.expires >= member.expires => (old.member.clone(), false),
-                Some(old) => {
-                    *old = entry;
-                    (member, true)
+        let member = self.judge(id, chain)?;
+        let entered = self.put(id, Entry { member, chain: Arc::new(chain.to_vec()), judged: changes });
+        // Revoked meanwhile: whoever looked at all may have done so before this one stood here.
+        if self.authority.changes() != changes
+            && let Err(why) = self.judge(id, chain)
+        {
+            self.write(|entries| {
+                if entries.get(&id).is_some_and(|entry| *entry.chain == chain) {
+                    entries.remove(&id);
                 }
+            });
+            return Err(why);
+        }
+        Ok(entered)
+    }
+
+    fn put(&self, id: NodeId, entry: Entry) -> (Member, bool) {
+        self.write(|entries| {
+            let full = entries.len() >= PRESENCE_MEMBERS;
+            match entries.get_mut(&id) {
+                None if full => (entry.member, false),
                 None => {
+                    let member = entry.member.clone();
                     entries.insert(id, entry);
                     (member, true)
                 }
+                Some(old) if old.chain == entry.chain => {
+                    old.judged = entry.judged;
+                    (entry.member, false)
+                }
+                Some(old) if old.member.expires >= entry.member.expires => (old.member.clone(), false),
+                Some(old) => {
+                    *old = entry;
+                    (old.member.clone(), true)
+                }
             }
-        }))
+        })
     }
 
     /// Whether this one has shown a membership that holds.
@@ -96,7 +175,7 @@ impl Roll {
         let all: Vec<(NodeId, Arc<Vec<u8>>)> =
             self.read(|entries| entries.iter().map(|(id, entry)| (*id, Arc::clone(&entry.chain))).collect());
         let judged = all.into_iter().filter_map(|(id, chain)| {
-            let error = self.authority.judge_member(self.team, id, &chain).err()?;
+            let error = self.judge(id, &chain).err()?;
             Some((id, chain, error))
         });
         let over: Vec<_> = judged.collect();
@@ -111,3 +190,6 @@ impl Roll {
         over.into_iter().map(|(id, _, error)| (id, error)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! The task of one team: hands what happens to the machines, and does what they want done.
 
 mod feed;
+mod memory;
 mod single;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,30 +14,31 @@ use std::{
 use clankers_auth::team::Member;
 use clankers_mesh::{Gossip, GossipConfig, GossipEvent, GossipEvents, Mesh, TeamTopic};
 use clankers_protocol::{
-    NodeId, Timestamp,
+    NodeId,
     healer::{self, Healer},
     peering::{self, Peering},
-    presence::{self, Gossiped, Noted, Presence},
+    presence::{self, Gossiped, Presence},
     spread::{self, How, Spread},
 };
-use clankers_store::{KeptMember, Parting, StoreError};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
     time::{Instant, sleep_until},
 };
 
+pub(crate) use self::memory::last_words;
 use self::{feed::Feed, single::Single};
 use super::{
     Command, Team, TeamFault,
     invite::random,
+    renewal::Renewal,
     screen::TeamScreen,
     work::{self, Done, Job},
 };
 use crate::{
     clock,
     hall::Hall,
-    limits::{TEAM_JOBS, TEAM_JOBS_WAITING, TEAM_LOOK, TEAM_PAGES, TEAM_RECHECK},
+    limits::{TEAM_FAREWELL, TEAM_JOBS, TEAM_JOBS_WAITING, TEAM_LOOK, TEAM_PAGES, TEAM_RECHECK},
 };
 
 /// When the machines want to be called again: presence, healer, peering, spread.
@@ -57,6 +60,11 @@ pub(super) struct Task {
     /// Members that the machines know.
     fed: BTreeSet<NodeId>,
     neighbors: BTreeSet<NodeId>,
+    renewal: Renewal,
+    /// This node's own addresses.
+    addrs: Vec<SocketAddr>,
+    /// The neighbour that was asked last about somebody unknown.
+    asked: Option<NodeId>,
     jobs: JoinSet<Done>,
     waiting: VecDeque<Job>,
     /// Judging everybody anew, and ending what removed members have here: no member's doings hold these up.
@@ -72,9 +80,6 @@ pub(super) struct Task {
     urgent: bool,
     over: bool,
 }
-
-/// What the store has of a team.
-type Remembered = (Vec<(NodeId, KeptMember)>, Vec<Noted>);
 
 impl Task {
     /// Everything there is before the first word is said.
@@ -101,6 +106,7 @@ impl Task {
             screen,
             gossip,
             events,
+            addrs: own.addrs.clone(),
             presence: Presence::new(team.id, me.id, boot, own, seed),
             healer: Healer::new(me.id, seed.rotate_left(17)),
             peering: Peering::new(me.id),
@@ -108,6 +114,8 @@ impl Task {
             wakes: [None; 4],
             fed: BTreeSet::new(),
             neighbors: BTreeSet::new(),
+            asked: None,
+            renewal: Renewal::default(),
             jobs: JoinSet::new(),
             waiting: VecDeque::new(),
             // At once: something may have been revoked while nobody watched.
@@ -132,39 +140,6 @@ impl Task {
         Ok(task)
     }
 
-    async fn remembered(&self) -> Result<Remembered, StoreError> {
-        let team = self.team.id;
-        self.hall
-            .with_store(move |store| {
-                let members = store.teams().members(team)?;
-                let mut revoked = Vec::new();
-                for cid in store.revocations().cids(team.node(), clock::now())? {
-                    let row = store.revocations().get(&cid)?;
-                    revoked.extend(row.map(|row| Noted { cid, subject: row.subject, expires: row.expires }));
-                }
-                Ok((members, revoked))
-            })
-            .await?
-    }
-
-    /// A member of before: whoever proves to be one still, and whom an invite named as a bootstrap.
-    async fn remember(&mut self, id: NodeId, kept: &KeptMember) {
-        if kept.parting == Some(Parting::Removed) {
-            return;
-        }
-        let entered = kept.chains.iter().any(|chain| self.team.roll.enter(id, chain).is_ok());
-        if kept.parting == Some(Parting::Left) {
-            return;
-        }
-        if entered {
-            self.meet_members(&[id]).await;
-        } else if kept.chains.is_empty() {
-            // A bootstrap, vouched for by whoever invited this node: it still has to show its membership.
-            self.feed(Feed::Peering(peering::Input::Member(id))).await;
-            self.feed(Feed::Healer(healer::Input::Remember(id))).await;
-        }
-    }
-
     /// Until the team is left, this node is removed, or the hall ends.
     pub(super) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let mut changed = self.hall.context.authority.watch();
@@ -181,9 +156,9 @@ impl Task {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Leave(done)) => {
-                        self.leave().await;
+                        self.goodbye().await;
                         let _gone = done.send(());
-                        return;
+                        break;
                     }
                     Some(command) => self.command(command).await,
                     None => break,
@@ -197,6 +172,7 @@ impl Task {
                 _ = look.tick() => {
                     self.job(Job::Own);
                     self.note_news();
+                    self.renew();
                 }
                 turn = self.recheck.next() => match turn {
                     Some(done) => self.done(done).await,
@@ -206,6 +182,10 @@ impl Task {
                     Some(done) => self.done(done).await,
                     None => self.ends.begin(work::end(Arc::clone(&self.hall), Arc::clone(&self.team))),
                 },
+                chains = self.team.roll.returned() => {
+                    let (hall, team) = (Arc::clone(&self.hall), Arc::clone(&self.team));
+                    self.jobs.spawn(work::take_back(hall, team, chains));
+                }
                 _ = recheck.tick() => self.recheck.want(),
                 changed = revoked(&mut changed) => match changed {
                     true => self.recheck.want(),
@@ -220,13 +200,27 @@ impl Task {
                 },
             }
         }
-        self.leave().await;
+        self.farewell().await;
     }
 
-    /// One goodbye, then silence.
-    async fn leave(&mut self) {
+    /// Says goodbye; nothing more is begun.
+    async fn goodbye(&mut self) {
+        self.over = true;
+        self.waiting.clear();
+        self.jobs.abort_all();
+        while self.jobs.join_next().await.is_some() {}
         self.feed(Feed::Presence(presence::Input::Leave)).await;
-        self.note_news();
+        if self.hall.context.draining.is_cancelled() {
+            // The team is not left for good.
+            self.note_news();
+        }
+    }
+
+    /// Silence, once the goodbye was heard: neighbours to which gossip only announces payloads have to ask for it.
+    async fn farewell(&mut self) {
+        if self.over && !self.neighbors.is_empty() {
+            tokio::time::sleep(TEAM_FAREWELL).await;
+        }
         self.gossip.clone().quit().await;
         self.jobs.abort_all();
         while self.jobs.join_next().await.is_some() {}
@@ -291,45 +285,15 @@ impl Task {
         }
     }
 
-    /// What a member's place among the remembered is changed to.
-    fn note_news(&mut self) {
-        let team = self.team.id;
-        let mut news = Vec::new();
-        for id in std::mem::take(&mut self.news) {
-            let Some(seen) = self.presence.seen(id) else { continue };
-            news.push((id, self.team.roll.chain(id), seen.record.cloned(), seen.heard, seen.standing));
+    /// Asks for another membership when this node's own ends soon.
+    fn renew(&mut self) {
+        let now = clock::now();
+        let is_admin = |id: &NodeId| self.team.roll.member(*id).is_some_and(|member| member.admin);
+        let is_there = |id: &NodeId| is_admin(id) && self.presence.is_live(now, *id);
+        let there = || self.fed.iter().copied().filter(is_there).collect();
+        if let Some(peer) = self.renewal.due(&self.team, self.hall.id, there) {
+            self.job(Job::Renew(peer));
         }
-        if news.is_empty() {
-            return;
-        }
-        let (hall, roll) = (Arc::clone(&self.hall), Arc::clone(&self.team.roll));
-        self.jobs.spawn(async move {
-            let done = hall.with_store(move |store| {
-                for (id, chain, record, heard, standing) in news {
-                    // Removed a moment ago: that stands, whatever it said before.
-                    if !roll.is_member(id) {
-                        continue;
-                    }
-                    store.teams().remember(team, id, |kept| {
-                        chain.iter().for_each(|chain| kept.take_chain(chain));
-                        kept.last_seen = heard.unwrap_or(Timestamp(kept.last_seen)).0;
-                        let left = standing == presence::Standing::Left;
-                        kept.parting = left.then_some(Parting::Left);
-                        if let Some(record) = record.filter(|record| !record.leaving) {
-                            kept.addrs = record.addrs.iter().map(ToString::to_string).collect();
-                            kept.addrs.truncate(clankers_store::limits::PEER_ADDRESSES);
-                            (kept.relay, kept.label) = (record.relay, record.label);
-                            kept.version = Some(record.version);
-                        }
-                    })?;
-                }
-                Ok::<_, StoreError>(())
-            });
-            if let Ok(Err(error)) | Err(error) = done.await {
-                tracing::warn!(%error, "what members say was not remembered");
-            }
-            Done::Nothing
-        });
     }
 
     async fn event(&mut self, event: GossipEvent) {

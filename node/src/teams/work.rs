@@ -9,7 +9,7 @@ use clankers_protocol::{
     CidDigest, NodeId, TeamId,
     limits::PRESENCE_PAGE,
     message::Ext,
-    presence::{Load, Noted, Own},
+    presence::{Load, Noted, Own, is_own},
     request::{
         presence::{PresenceDigest, PresenceSync, PresenceSynced},
         team::{TeamShow, TeamShown},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     hall::{Hall, SOFTWARE},
-    limits::{TEAM_ANSWER, TEAM_MEET},
+    limits::{LINK_STALE, TEAM_ANSWER, TEAM_MEET},
     links::{Link, LinkError},
 };
 
@@ -45,8 +45,10 @@ pub(super) enum Job {
     Ask(NodeId, Vec<NodeId>),
     /// Tell it records that it wants.
     Tell(NodeId, Telling),
-    /// Fetch a revocation from it.
-    Pull(CidDigest, NodeId),
+    /// Fetch the revocation of this link from the first: about the second, this node or the team.
+    Pull(CidDigest, NodeId, NodeId),
+    /// Ask it, or this node itself, for another membership.
+    Renew(NodeId),
     /// Look at what this node is to say of itself.
     Own,
 }
@@ -69,7 +71,6 @@ pub(super) enum Done {
         cid: CidDigest,
         from: NodeId,
         got: Got,
-        revoked: Vec<Noted>,
     },
     Own(Box<Own>),
     /// Who is no member any more; this node itself among them when it is not.
@@ -106,18 +107,28 @@ pub(super) async fn meet_saying(
     limit: Duration,
     changed: bool,
 ) -> Result<Link, MeetFault> {
+    // A link that was there before may lead to where the peer was.
+    let kept = hall.links.kept(peer).map(|link| (link.connection().rtt() * 8).max(LINK_STALE));
     let link = hall.link(peer, limit).await?;
     let ext = if changed { vec![(EXT_CHANGED, Vec::new())] } else { Vec::new() };
     let show = TeamShow { team: team.id, chain: team.chain().to_vec(), ext: Ext(ext) };
-    let shown: Result<TeamShown, ClientError> = link.ask_within(&show, limit.min(TEAM_ANSWER)).await;
-    let shown = match shown {
-        Ok(shown) => shown,
-        // It was closed as idle while nobody looked.
-        Err(ClientError::Closed(_)) => {
+    let patience = limit.min(TEAM_ANSWER);
+    let first = kept.map_or(patience, |stale| stale.min(patience));
+    let shown: Result<TeamShown, ClientError> = link.ask_within(&show, first).await;
+    let (link, shown) = match shown {
+        Ok(shown) => (link, shown),
+        // It was closed as idle while nobody looked, or says nothing any more.
+        Err(error @ (ClientError::Closed(_) | ClientError::Timeout(_))) => {
+            if matches!(error, ClientError::Timeout(_)) {
+                if kept.is_none() {
+                    return Err(error.into());
+                }
+                hall.links.close(peer);
+            }
+            drop(link);
             let again = hall.link(peer, limit).await?;
-            let shown: TeamShown = again.ask_within(&show, limit.min(TEAM_ANSWER)).await?;
-            team.roll.enter(peer, &shown.chain)?;
-            return Ok(again);
+            let shown: TeamShown = again.ask_within(&show, patience).await?;
+            (again, shown)
         }
         Err(error) => return Err(error.into()),
     };
@@ -157,7 +168,13 @@ pub(super) async fn run(hall: Arc<Hall>, team: Arc<Team>, job: Job) -> Done {
             let question = PresenceSync { records, chains, ..question(team.id) };
             told_by(&hall, &team, peer, &question).await.map_or(Done::Nothing, |(done, _)| done)
         }
-        Job::Pull(cid, from) => pull(&hall, &team, cid, from).await,
+        Job::Pull(cid, from, subject) => pull(&hall, &team, (cid, from), subject).await,
+        Job::Renew(peer) => {
+            if let Err(error) = hall.renew_at(&team, peer).await {
+                tracing::debug!(peer = %peer.short(), team = %team.id.short(), %error, "not renewed");
+            }
+            Done::Nothing
+        }
         Job::Own => Done::Own(Box::new(own(&hall).await)),
     }
 }
@@ -196,13 +213,16 @@ async fn sync(
     pages: u32,
 ) -> Result<Done, MeetFault> {
     let link = meet(hall, team, peer, TEAM_MEET).await?;
-    let fresh = match hall.exchange_revoked(team.id, &link, None).await {
+    let fresh = match hall.exchange_revoked(team.id, &link).await {
         Ok(fresh) => fresh,
         Err(error) => {
             tracing::debug!(peer = %peer.short(), %error, "revocations were not compared");
             Vec::new()
         }
     };
+    if let Err(error) = hall.ask_about_me(&link).await {
+        tracing::debug!(peer = %peer.short(), %error, "revocations about this node were not asked for");
+    }
     let question = PresenceSync { have: Some(have), ..question(team.id) };
     let (done, _link) = told_by(hall, team, peer, &question).await?;
     Ok(match done {
@@ -214,19 +234,15 @@ async fn sync(
     })
 }
 
-async fn pull(hall: &Arc<Hall>, team: &Arc<Team>, cid: CidDigest, from: NodeId) -> Done {
-    let failed = |got| Done::Pulled { cid, from, got, revoked: Vec::new() };
-    let Ok(link) = meet(hall, team, from, TEAM_MEET).await else { return failed(Got::Failed) };
-    let revoked = match hall.exchange_revoked(team.id, &link, Some(cid)).await {
-        Ok(revoked) => revoked,
-        Err(error) => {
-            tracing::debug!(peer = %from.short(), %error, "a revocation was not fetched");
-            return failed(Got::Failed);
-        }
-    };
+async fn pull(hall: &Arc<Hall>, team: &Arc<Team>, (cid, from): (CidDigest, NodeId), subject: NodeId) -> Done {
+    let done = |got| Done::Pulled { cid, from, got };
+    let Ok(link) = meet(hall, team, from, TEAM_MEET).await else { return done(Got::Failed) };
+    if let Err(error) = hall.fetch_revoked(subject, &link, cid).await {
+        tracing::debug!(peer = %from.short(), %error, "a revocation was not fetched");
+        return done(Got::Failed);
+    }
     let known = hall.with_store(move |store| store.revocations().is_revoked(&cid)).await;
-    let got = if matches!(known, Ok(Ok(true))) { Got::Stored } else { Got::Missing };
-    Done::Pulled { cid, from, got, revoked }
+    done(if matches!(known, Ok(Ok(true))) { Got::Stored } else { Got::Missing })
 }
 
 /// What this node says of itself.
@@ -235,7 +251,7 @@ pub(super) async fn own(hall: &Arc<Hall>) -> Own {
     let load = hall.sessions.load();
     let mesh = hall.mesh.get();
     Own {
-        addrs: mesh.map(|mesh| mesh.addrs()).unwrap_or_default(),
+        addrs: mesh.map(|mesh| mesh.addrs()).unwrap_or_default().into_iter().filter(is_own).collect(),
         relay: mesh.and_then(|mesh| mesh.relay_url()),
         label: hall.settings.label.clone(),
         version: SOFTWARE.to_owned(),
@@ -249,10 +265,9 @@ pub(super) async fn own(hall: &Arc<Hall>) -> Own {
 /// Judges everybody anew.
 pub(super) async fn recheck(hall: Arc<Hall>, team: Arc<Team>) -> Done {
     let (own, roll, me) = (team.chain(), Arc::clone(&team.roll), hall.id);
-    let (authority, id) = (Arc::clone(&hall.context.authority), team.id);
     let judged = tokio::task::spawn_blocking(move || {
         let mut over = Roll::recheck(&roll);
-        over.extend(authority.judge_member(id, me, &own).err().map(|error| (me, error)));
+        over.extend(roll.judge(me, &own).err().map(|error| (me, error)));
         over
     });
     judged.await.map_or(Done::Nothing, Done::Rechecked)
@@ -266,11 +281,19 @@ pub(super) async fn end(hall: Arc<Hall>, team: Arc<Team>) -> Done {
     Done::Nothing
 }
 
+/// Takes back what removed members came back with.
+pub(super) async fn take_back(hall: Arc<Hall>, team: Arc<Team>, chains: Vec<Vec<u8>>) -> Done {
+    if let Err(error) = hall.take_back(&team, chains).await {
+        tracing::error!(team = %team.id.short(), %error, "a removed member's other membership was not revoked");
+    }
+    Done::Nothing
+}
+
 /// Somebody who says that this node's membership was revoked shows the revocation.
 async fn refused(hall: &Arc<Hall>, team: &Arc<Team>, peer: NodeId, error: &MeetFault) {
     let MeetFault::Client(ClientError::Refused(refusal)) = error else { return };
     let Some(revocation) = refusal.ext.get(EXT_REVOCATION) else { return };
-    match hall.take_revoked(team.id, revocation).await {
+    match hall.take_revoked(team.id.node(), revocation).await {
         Ok(Some(_)) => {
             tracing::info!(team = %team.id.short(), peer = %peer.short(), "a member showed a revocation");
         }

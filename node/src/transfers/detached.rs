@@ -1,10 +1,12 @@
 //! What the node itself sends: begun by its owner, and gone on with until it is whole, also after a restart.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use clankers_client::transfer::{Direction, Finished, Job, Progress, TransferError, Us};
-use clankers_protocol::NodeId;
-use tokio::sync::watch;
+use clankers_client::transfer::{Direction, Finished, Job, Phase, Progress, TransferError, Us, beside};
+use clankers_mesh::{PeerAddress, parse_ticket};
+use clankers_protocol::{NodeId, limits::ADDRESSES};
+use clankers_store::StoreError;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -28,7 +30,8 @@ pub(crate) fn spawn(hall: &Arc<Hall>, job: Job) {
         let mut job = job;
         let id = job.record().id.clone();
         let done = go_on(&hall, &mut job, &stop).await;
-        if done.is_none() && job.is_cancelled() {
+        let by_us = matches!(done, None | Some(Err(TransferError::Cancelled { by_peer: false })));
+        if by_us && job.is_cancelled() {
             match job.cancelled() {
                 Ok(()) => tracing::info!(id, "a detached transfer was cancelled"),
                 Err(error) => tracing::warn!(id, %error, "a cancelled transfer could not be noted"),
@@ -56,8 +59,7 @@ async fn go_on(
             () = stop.cancelled() => return None,
         };
         let before = job.record().bytes;
-        let attempt = attempt(hall, job, stop).await;
-        drop(place);
+        let attempt = attempt(hall, job, stop, place).await;
         match attempt {
             Err(error) if error.may_retry() && !stop.is_cancelled() => {
                 tracing::info!(id = job.record().id, %error, ?pause, "a detached transfer is tried again");
@@ -101,15 +103,64 @@ async fn attempt(
     hall: &Arc<Hall>,
     job: &mut Job,
     stop: &CancellationToken,
+    place: SemaphorePermit<'_>,
 ) -> Result<Finished, TransferError> {
     let subject: NodeId = job.record().subject;
+    let address = address(hall, job, subject).await.map_err(|error| job.unreached(&error.to_string()))?;
     let link = tokio::select! {
-        link = hall.link(subject, RESEND_DIAL) => link,
+        link = hall.link_at(&address, RESEND_DIAL) => link,
         () = cancelled(job) => return Err(TransferError::Cancelled { by_peer: false }),
     };
     let link = link.map_err(|error| job.unreached(&error.to_string()))?;
-    let (tell, _progress) = watch::channel(Progress::default());
-    job.run(&link, &us(hall), None, &tell, stop).await
+    let boot = link.welcome().await?.boot_id;
+    let (tell, progress) = watch::channel(Progress::default());
+    let anew = || {
+        let (hall, address) = (Arc::clone(hall), address.clone());
+        async move { Some((hall.boot_of(&address, RESEND_DIAL).await?, ())) }
+    };
+    let us = us(hall);
+    let run = Box::pin(job.run(&link, &us, None, &tell, stop));
+    let places = keep_place(&hall.transfers.places, place, progress.clone());
+    // The link that leads nowhere is closed by this: the next attempt makes a fresh one.
+    let run = beside(run, (link.connection(), boot), progress, anew);
+    tokio::select! {
+        (done, _fresh) = run => done,
+        never = places => match never {},
+    }
+}
+
+/// Has a place while there is something to send: an offer whose owner sleeps keeps nobody else waiting.
+async fn keep_place<'a>(
+    places: &'a Semaphore,
+    mut place: SemaphorePermit<'a>,
+    mut progress: watch::Receiver<Progress>,
+) -> Infallible {
+    let waits = |now: &Progress| matches!(now.phase, Phase::Waiting { .. });
+    loop {
+        if progress.wait_for(waits).await.is_err() {
+            break;
+        }
+        drop(place);
+        if progress.wait_for(|now| !waits(now)).await.is_err() {
+            break;
+        }
+        // It goes on meanwhile: who begins after it waits.
+        let Ok(again) = places.acquire().await else { break };
+        place = again;
+    }
+    std::future::pending().await
+}
+
+/// Where the peer may be: where the ticket said by which it was named, and where else it is known to be.
+async fn address(hall: &Arc<Hall>, job: &Job, subject: NodeId) -> Result<PeerAddress, StoreError> {
+    let known = hall.address_of(subject).await?;
+    let Some(ticket) = parse_ticket(&job.record().peer).ok().filter(|ticket| ticket.id == subject) else {
+        return Ok(known);
+    };
+    let PeerAddress { id, mut addrs, relay } = ticket;
+    addrs.extend(known.addrs);
+    addrs.truncate(ADDRESSES);
+    Ok(PeerAddress { id, addrs, relay: relay.or(known.relay) })
 }
 
 /// Goes on with what an earlier run of the node did not finish. Blocks.
@@ -130,5 +181,39 @@ pub(crate) fn take_up(hall: &Arc<Hall>) {
             Ok(job) => spawn(hall, job),
             Err(error) => tracing::warn!(id = record.id, %error, "a transfer cannot be gone on with"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clankers_protocol::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_offer_that_waits_has_no_place() {
+        let places = Semaphore::new(1);
+        let (tell, progress) = watch::channel(Progress::default());
+        let is = |phase| tell.send_replace(Progress { phase, ..Progress::default() });
+        let place = places.acquire().await.unwrap();
+        let others = async {
+            assert_eq!(places.available_permits(), 0, "what is listed and sent has one");
+            is(Phase::Waiting { until: Timestamp(1) });
+            let other = places.acquire().await.unwrap();
+            is(Phase::Running);
+            tokio::task::yield_now().await;
+            drop(other);
+            // It is taken again: who asks after it waits.
+            while places.available_permits() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let both = async {
+            tokio::select! {
+                () = others => {}
+                never = keep_place(&places, place, progress) => match never {},
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), both).await.unwrap();
     }
 }

@@ -2,13 +2,14 @@
 //! left, and the sender finds the answer when it comes again; of what is offered only its description is kept.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
+use clankers_client::transfer::declined;
 use clankers_protocol::{
     NodeId, Timestamp,
     limits::OFFER_SAMPLE,
@@ -48,6 +49,8 @@ pub(crate) struct Offers {
     dir: PathBuf,
     known: Mutex<Option<BTreeMap<TransferId, Offer>>>,
     changed: watch::Sender<u64>,
+    /// What is offered, while whoever offers it is here.
+    here: Mutex<BTreeMap<TransferId, Weak<Manifest>>>,
 }
 
 /// An offer is not taken in.
@@ -76,9 +79,24 @@ pub(crate) fn what(offer: &FileOffer, manifest: &Manifest) -> String {
     hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether this path is in an offer, by what is kept of it; a yes where not all of it is.
+fn may_have(info: &OfferInfo, path: &str) -> bool {
+    let path = path.strip_prefix(&format!("{}/", info.name)).unwrap_or(path);
+    // Directories without a file are not kept, and no file beyond the first.
+    let dirs: BTreeSet<&str> = info
+        .sample
+        .iter()
+        .flat_map(|(file, _)| file.match_indices('/').filter_map(|(at, _)| file.get(..at)))
+        .collect();
+    let all_files = usize::try_from(info.files).is_ok_and(|files| files == info.sample.len());
+    let all_dirs = usize::try_from(info.dirs).is_ok_and(|known| known <= dirs.len() + 1);
+    let named = path == info.name || dirs.contains(path) || info.sample.iter().any(|(file, _)| file == path);
+    named || !all_files || !all_dirs
+}
+
 impl Offers {
     pub(crate) fn new(dir: PathBuf) -> Self {
-        Self { dir, known: Mutex::default(), changed: watch::Sender::new(0) }
+        Self { dir, known: Mutex::default(), changed: watch::Sender::new(0), here: Mutex::default() }
     }
 
     /// The known ones, read from the disk at the first use.
@@ -109,7 +127,10 @@ impl Offers {
         let mut options = fs::OpenOptions::new();
         let mut file = options.create(true).truncate(true).write(true).mode(0o600).open(&new)?;
         io::Write::write_all(&mut file, &serde_json::to_vec(offer)?)?;
-        fs::rename(&new, &path)
+        // What the owner said survives a loss of power.
+        file.sync_data()?;
+        fs::rename(&new, &path)?;
+        fs::File::open(&self.dir)?.sync_all()
     }
 
     fn drop_file(&self, id: TransferId) {
@@ -219,6 +240,33 @@ impl Offers {
         drop(known);
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
         Ok(Some(info))
+    }
+
+    /// Its sender is here: what the owner answers is held against all that it offers.
+    pub(crate) fn came(&self, id: TransferId, manifest: &Arc<Manifest>) {
+        let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        here.retain(|_, manifest| manifest.strong_count() > 0);
+        here.insert(id, Arc::downgrade(manifest));
+    }
+
+    /// Those of the paths that are not in the offer, as far as can be told: all is known while its sender is here, else
+    /// what was kept of it.
+    pub(crate) fn missing(&self, info: &OfferInfo, only: &[String]) -> Vec<String> {
+        let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        let manifest = here.get(&info.transfer).and_then(Weak::upgrade);
+        drop(here);
+        match manifest {
+            Some(manifest) => declined(&manifest, only).err().unwrap_or_default(),
+            None => only.iter().filter(|path| !may_have(info, path)).cloned().collect(),
+        }
+    }
+
+    /// The owner's answer names what is not in it: it waits for another answer. Blocks.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn reopen(&self, id: TransferId) -> io::Result<Option<OfferInfo>> {
+        self.answer(id, Answer::None)
     }
 
     /// It landed, or was told its no: nothing waits any more. Blocks.

@@ -52,5 +52,5 @@ pub use revocations::{Put, RevocationRow, Revocations};
 pub use run::{RunInfo, remember_port, remembered_port};
 pub use sessions::{Condition, Found, PromptPlace, SessionEntry, Sessions, SessionsError};
 pub use store::{Authority, Opened, Store, StoreError};
-pub use teams::{KeptMember, KeptTeam, Parting, TAKEN_BACK, TeamBook, TeamKeys, Template};
+pub use teams::{KeptMember, KeptRemoval, KeptTeam, Parting, TAKEN_BACK, TeamBook, TeamKeys, Template};
 pub use tokens::{Delivered, FoundToken, KeptToken, TokenNote, TokenStore};

@@ -80,6 +80,10 @@ pub const TEAMS: u64 = clankers_protocol::limits::TEAMS as u64;
 pub const TEAM_MEMBERS_KEPT: usize = 10_000;
 /// Memberships of one member that are remembered (count): each renewal is one more.
 pub const MEMBER_CHAINS: usize = 8;
+/// Removals from all teams that are remembered (count); beyond that the oldest makes room.
+pub const TEAM_REMOVALS: u64 = 4_096;
+/// How long a removal is remembered at least, when there are many (milliseconds): no membership lasts longer than 400 days.
+pub const TEAM_REMOVAL_KEPT_MS: u64 = 401 * 86_400_000;
 
 /// Tokens that this node issued (count).
 pub const TOKENS_ISSUED: u64 = 10_000;

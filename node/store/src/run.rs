@@ -20,6 +20,9 @@ pub struct RunInfo {
     pub ticket: String,
     /// The relay that it uses.
     pub relay: Option<String>,
+    /// Whether it announces itself by mDNS; none from a version that did not note it.
+    #[serde(default)]
+    pub mdns: Option<bool>,
     /// When it started.
     pub started: Timestamp,
 }
@@ -105,6 +108,7 @@ mod tests {
             addrs: vec!["127.0.0.1:4433".into()],
             ticket: "endpointabc".into(),
             relay: None,
+            mdns: Some(true),
             started: Timestamp(5),
         };
         info.write(&home).unwrap();

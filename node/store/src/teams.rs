@@ -6,6 +6,7 @@
 mod claims;
 mod keys;
 mod members;
+mod removals;
 mod row;
 
 pub use claims::TAKEN_BACK;
@@ -13,13 +14,14 @@ use clankers_protocol::{TeamId, Timestamp};
 pub use keys::TeamKeys;
 pub use members::{KeptMember, Parting};
 use redb::{ReadableTable, ReadableTableMetadata};
+pub use removals::KeptRemoval;
 pub use row::{KeptTeam, Template};
 
 use crate::{
     Store, StoreError, limits,
     store::{
         Keep,
-        tables::{META, TEAM_CLAIMS, TEAM_MEMBERS, TEAMS, pack, unpack},
+        tables::{META, TEAM_CLAIMS, TEAM_MEMBERS, TEAM_REMOVALS, TEAMS, pack, unpack},
     },
 };
 
@@ -94,6 +96,8 @@ impl TeamBook<'_> {
             transaction.open_table(TEAM_MEMBERS)?.retain_in(all, |_, _| false)?;
             let claims = (id.0, [0; 32], "")..=(id.0, [0xff; 32], "\u{10ffff}");
             transaction.open_table(TEAM_CLAIMS)?.retain_in(claims, |_, _| false)?;
+            let removals = (id.0, [0; 32], [0; 32])..=(id.0, [0xff; 32], [0xff; 32]);
+            transaction.open_table(TEAM_REMOVALS)?.retain_in(removals, |_, _| false)?;
             let known = transaction.open_table(TEAMS)?.remove(id.0)?.is_some();
             Ok(known)
         })

@@ -1,6 +1,9 @@
 //! What members ask each other: do you belong to it, what do you know of the others.
 
-use clankers_auth::{Denial, team::NotMember};
+use clankers_auth::{
+    Denial,
+    team::{NotMember, Removal},
+};
 use clankers_mesh::PeerAddress;
 use clankers_protocol::{
     limits::EXT_BYTES,
@@ -15,7 +18,11 @@ use clankers_protocol::{
 use super::super::{Answer, tokens::with_store};
 use crate::{
     door::Caller,
-    teams::{Asked, Command as Tell, EXT_CHANGED, EXT_REVOCATION, told},
+    teams::{
+        Asked, Command as Tell, EXT_CHANGED, EXT_REVOCATION,
+        renewal::{EXT_RENEW, EXT_RENEWED},
+        told,
+    },
 };
 
 /// Two members show each other that they are. Who is none learns nothing, not even whether this node is one.
@@ -33,14 +40,14 @@ pub(in crate::service) async fn show(
         tracing::info!(peer = %caller.remote.short(), team = %team.id.short(), %why, "no member");
         // Whoever was a member may know why it is none any more.
         return Err(match why {
-            NotMember::Chain(Denial::Revoked(cid)) => {
+            NotMember::Chain(Denial::Revoked(cid)) | NotMember::Removed(Removal { cid, .. }) => {
                 caller.count_denial();
                 let row = with_store(caller, move |store| store.revocations().get(&cid)).await?;
                 revoked(caller, row.map(|row| row.container))
             }
-            NotMember::Chain(Denial::Chain(ref error)) if why.code() == RefusalCode::Expired => {
+            NotMember::Chain(ref denial) if why.code() == RefusalCode::Expired => {
                 caller.count_denial();
-                Box::new(caller.refuse(RefusalCode::Expired, &format!("the membership is over: {error}")))
+                Box::new(caller.refuse(RefusalCode::Expired, &format!("the membership is over: {denial}")))
             }
             _ => stranger(),
         });
@@ -53,7 +60,13 @@ pub(in crate::service) async fn show(
     let mut address = PeerAddress::from(caller.remote);
     address.addrs.extend(connection.remote_addr());
     team.tell(Tell::Shown(address));
-    Ok(TeamShown { chain: team.chain().to_vec(), ext: Ext::default() })
+    let mut ext = Ext::default();
+    if request.ext.get(EXT_RENEW).is_some()
+        && let Some(chain) = caller.hall.renewed(&team, caller.remote, &request.chain).await
+    {
+        ext.0.push((EXT_RENEWED, chain));
+    }
+    Ok(TeamShown { chain: team.chain().to_vec(), ext })
 }
 
 fn revoked(caller: &Caller, proof: Option<Vec<u8>>) -> Box<Refusal> {

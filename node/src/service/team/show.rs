@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use clankers_auth::{revoke, team};
 use clankers_mesh::Path;
 use clankers_protocol::{
     NodeId, TeamId, Timestamp,
@@ -19,7 +18,7 @@ use crate::{
     clock,
     door::Caller,
     hall::{Hall, SOFTWARE},
-    teams::{Command as Tell, MemberView, View, invite::random},
+    teams::{Command as Tell, MemberView, View},
 };
 
 /// A team, as its owner sees it.
@@ -40,7 +39,8 @@ pub(super) async fn record(caller: &Caller, kept: KeptTeam) -> Answer<TeamRecord
         Ok((keeper, given.len() as u64, remembered as u64))
     })
     .await?;
-    let judged = caller.hall.judge_member(id, caller.hall.id, &kept.chain);
+    let judged = caller.hall.judge_kept(id, caller.hall.id, &kept.chain).await;
+    let judged = judged.map_err(|error| crate::trouble::store(caller, &error))?;
     let view = view(caller, id).await;
     let said = clankers_auth::words::read(&kept.chain).ok();
     let template = kept.template.map(|template| TemplateRecord {
@@ -68,7 +68,7 @@ async fn view(caller: &Caller, id: TeamId) -> Option<View> {
 }
 
 /// All members of a team, this node first.
-pub(super) async fn members(caller: &Caller, kept: &KeptTeam) -> Answer<Vec<MemberRecord>> {
+pub(in crate::service) async fn members(caller: &Caller, kept: &KeptTeam) -> Answer<Vec<MemberRecord>> {
     let id = kept.id;
     let (remembered, labels) = with_store(caller, move |store| {
         let book = store.peers().list().unwrap_or_default();
@@ -104,7 +104,9 @@ pub(super) async fn members(caller: &Caller, kept: &KeptTeam) -> Answer<Vec<Memb
     }
     for (member, record) in &mut all {
         record.label = labels.get(member).cloned();
-        (record.path, record.rtt_us) = way(hall, *member);
+        if let (Some(path), rtt) = way(hall, *member) {
+            (record.path, record.rtt_us) = (Some(path), rtt);
+        }
     }
     let mut all: Vec<MemberRecord> = all.into_values().collect();
     all.push(own(caller, kept).await);
@@ -122,7 +124,17 @@ pub(in crate::service) fn way(hall: &Hall, peer: NodeId) -> (Option<String>, Opt
     let Some(link) = hall.links.kept(peer) else { return (None, None) };
     let connection = link.connection();
     let rtt = u64::try_from(connection.rtt().as_micros()).ok();
-    match connection.path() {
+    said(connection.path(), rtt)
+}
+
+/// The same as a team's gossip knows it.
+pub(in crate::service) fn gossip_way(member: &MemberView) -> (Option<String>, Option<u64>) {
+    let Some((path, rtt)) = member.way else { return (None, None) };
+    said(path, u64::try_from(rtt.as_micros()).ok())
+}
+
+fn said(path: Path, rtt: Option<u64>) -> (Option<String>, Option<u64>) {
+    match path {
         Path::Local => (None, None),
         path => (Some(path.word().to_owned()), rtt),
     }
@@ -173,6 +185,7 @@ fn of_view(record: &mut MemberRecord, view: MemberView) {
         (standing, _) => state(standing),
     };
     record.last_seen = view.heard.or(record.last_seen);
+    (record.path, record.rtt_us) = gossip_way(&view);
     let Some(said) = view.record else { return };
     record.load = (record.state == MemberState::Alive).then(|| load(&said));
     record.addrs = said.addrs.iter().map(ToString::to_string).collect();
@@ -183,7 +196,7 @@ fn of_view(record: &mut MemberRecord, view: MemberView) {
 
 async fn own(caller: &Caller, kept: &KeptTeam) -> MemberRecord {
     let hall = &caller.hall;
-    let judged = hall.judge_member(kept.id, hall.id, &kept.chain).ok();
+    let judged = hall.judge_kept(kept.id, hall.id, &kept.chain).await.ok().and_then(Result::ok);
     let mesh = hall.mesh.get();
     let running = hall.sessions.load();
     let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -210,31 +223,6 @@ async fn own(caller: &Caller, kept: &KeptTeam) -> MemberRecord {
         }),
         expires: judged.map(|judged| judged.expires),
     }
-}
-
-/// Revokes the last links of these memberships, as far as this node may: with the team's key where it lies here.
-pub(super) async fn revoke(caller: &Caller, id: TeamId, chains: Vec<Vec<u8>>) -> Answer<Vec<revoke::Judged>> {
-    let hall = Arc::clone(&caller.hall);
-    with_store(caller, move |store| {
-        let key = hall.team_key(id).ok().flatten();
-        let seed = key.as_ref().map_or(&*hall.seed, |key| key.expose());
-        let by = clankers_auth::mint::id_of(seed);
-        let now = clock::now();
-        let mut judged = Vec::new();
-        for chain in chains.into_iter().filter(|chain| team::may_remove(chain, by)) {
-            let Ok(said) = clankers_auth::words::read(&chain) else { continue };
-            let known = store.revocations().is_revoked(&said.cid)?;
-            let Ok(nonce) = random() else { continue };
-            match revoke::make(seed, &chain, &said.cid, now, nonce) {
-                Ok(made) if !known => judged.push(made),
-                Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "a membership was not revoked"),
-            }
-        }
-        judged.truncate(clankers_protocol::limits::REVOCATIONS);
-        Ok(judged)
-    })
-    .await
 }
 
 /// A peer of the book, or one that only teams know.

@@ -9,13 +9,18 @@ use std::{
 };
 
 use clankers_auth::{Args, Command, Grant};
-use clankers_client::transfer::{Looked, Progress, Sending, TransferError};
+use clankers_client::transfer::{Looked, Progress, Sending, SkipReason, TransferError, is_missed};
 use clankers_files::{Export, Selection, Trouble};
 use clankers_mesh::{Connection, FrameReader, FrameWriter};
 use clankers_protocol::{
     limits::TRANSFER_LANES,
     refusal::RefusalCode,
-    request::transfer::{FileFetch, OnConflict, keeping::Direction},
+    request::transfer::{
+        FileFetch, OnConflict,
+        keeping::Direction,
+        left_out::{LeftOut, LeftOutPath},
+        limit_rate,
+    },
     text,
     transfer::sender::OfferDraft,
 };
@@ -25,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Answer, ended, label,
     offer::{log, share},
-    path, place,
+    path, place, refuse_cancelled, too_large,
 };
 use crate::{
     clock,
@@ -77,8 +82,10 @@ pub(in crate::service) async fn run(
         to: None,
         on_conflict: OnConflict::default(),
         lanes: TRANSFER_LANES,
+        ext: left_out(&given.looked).ext(),
     };
-    let sending = Sending::new(Arc::clone(&given.looked), draft, caller.remote, None);
+    let sending =
+        Sending::new(Arc::clone(&given.looked), draft, caller.remote, None).limited(limit_rate(&ask.ext));
     let begins = Begins {
         transfer: ask.transfer,
         peer: principal,
@@ -130,11 +137,31 @@ async fn prepare(caller: &Caller, connection: &Connection, ask: &FileFetch) -> A
     };
     let looked = looked.map_err(|error| not_there(caller, &shown, &error))?;
     let args = Args { size: Some(looked.source().total_bytes()), ..args };
-    let grant = caller.authorize(Some(first.held.leaf()), Command::FileRead, &args)?;
+    let grant = caller.authorize(Some(first.held.leaf()), Command::FileRead, &args).map_err(|refusal| {
+        let shown = std::slice::from_ref(&first.held);
+        too_large(caller, refusal, (Command::FileRead, &args), shown)
+    })?;
+    refuse_cancelled(caller, ask.transfer, grant.principal).await?;
     let source = looked.source();
     let share = share(caller, grant.principal, u64::from(source.len()))?;
     let label = label(caller, grant.principal).await?;
     Ok(Given { grant, looked: Arc::new(looked), label, _place: place, _share: share })
+}
+
+/// What is there and is not sent, in words for who asked.
+fn left_out(looked: &Looked) -> LeftOut {
+    let words = |why: &SkipReason| match why {
+        // Whoever asks cannot have links followed.
+        SkipReason::Link => "it is a symbolic link".to_owned(),
+        why => why.to_string(),
+    };
+    let skipped = looked.source().skipped().iter();
+    let named = skipped.map(|one| LeftOutPath {
+        path: one.path.clone(),
+        why: words(&one.why),
+        missed: is_missed(&one.why),
+    });
+    LeftOut::of(named.collect())
 }
 
 /// Lists what is there, a few such listings at a time. Dropped, it stops.
@@ -176,7 +203,7 @@ fn not_there(
     let (code, words) = match error {
         // A link on the way is not followed: what is behind it is not there.
         TransferError::Files(error) if matches!(error.kind(), Trouble::Vanished | Trouble::Changed) => {
-            (RefusalCode::NotFound, format!("there is no '{shown}' here"))
+            (RefusalCode::NotFound, format!("there is no '{shown}' on that node"))
         }
         TransferError::Files(error) if error.kind() == Trouble::NotSendable => {
             (RefusalCode::NotFound, format!("'{shown}' is neither a file nor a directory that can be sent"))
@@ -190,5 +217,12 @@ fn not_there(
         }
         _ => (RefusalCode::NodeTrouble, format!("'{shown}' cannot be read")),
     };
-    Box::new(caller.refuse(code, &words))
+    let refusal = caller.refuse(code, &words);
+    Box::new(match code {
+        RefusalCode::NotFound => {
+            refusal.hint("its owner knows what is there: the name of an export, and a path in it")
+        }
+        RefusalCode::TooLarge => refusal.hint("get it in parts"),
+        _ => refusal.hint("its owner finds the reason in the node's log"),
+    })
 }

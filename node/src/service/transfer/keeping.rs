@@ -1,35 +1,40 @@
-//! What the owner sees and does: offers that wait, transfers that run or rest, and sending from the node.
+//! What the owner sees and does: offers that wait, and sending from the node.
 
 use std::{path::PathBuf, sync::Arc};
 
 use clankers_auth::Command;
 use clankers_client::transfer::{Job, RecordError, SendWish, TransferError};
-use clankers_files::{FilesError, Inbox, Partial, Trouble};
+use clankers_files::{FilesError, Inbox, Trouble};
 use clankers_protocol::{
-    NodeId, Timestamp,
+    NodeId,
     limits::PAGE_ENTRIES,
     message::Ext,
     refusal::{Refusal, RefusalCode},
     request::transfer::keeping::{
-        Direction, FileSend, FileSent, InboxAnswer, InboxAnswered, InboxList, InboxListReply, OfferInfo,
-        TransferChange, TransferEdit, TransferEdited, TransferInfo, TransferList, TransferListReply,
-        TransferState,
+        Direction, FileSend, FileSent, InboxAnswer, InboxAnswered, InboxList, InboxListReply, NotBegun,
+        OfferInfo, TransferEdited, TransferInfo, TransferState, with_not_begun,
     },
+    request::transfer::limit_rate,
     text,
     transfer::TransferId,
 };
 
-use super::Answer;
+pub(in crate::service) use super::incoming::{edit, list};
+use super::{Answer, incoming};
 use crate::{
     clock,
     door::Caller,
     hall::Hall,
     select,
-    transfers::{Running, detached, offers::Answer as Said},
+    transfers::{detached, offers::Answer as Said},
 };
 
 /// Characters of an id that are said back.
-const WORD_CHARS: usize = 40;
+pub(super) const WORD_CHARS: usize = 40;
+/// Characters of paths that are said back.
+const PATH_CHARS: usize = 400;
+/// Paths of an offer that are named in a hint (count).
+const NAMED: usize = 8;
 
 pub(in crate::service) async fn inbox(caller: &Caller, ask: InboxList) -> Answer<InboxListReply> {
     caller.authorize_owner(ask.leaf, Command::AdminConfig)?;
@@ -60,6 +65,15 @@ pub(in crate::service) async fn answer(caller: &Caller, ask: InboxAnswer) -> Ans
             return Err(Box::new(refusal.hint("'clankers inbox list' shows those that do")));
         }
     };
+    if let Some(offer) = offers.iter().find(|offer| ask.accept && offer.transfer == id) {
+        let missing = caller.hall.transfers.offers.missing(offer, &ask.only);
+        if !missing.is_empty() {
+            let words = text::line(&missing.join("', '"), PATH_CHARS);
+            let refusal =
+                caller.refuse(RefusalCode::NotFound, &format!("there is no '{words}' in this offer"));
+            return Err(Box::new(refusal.hint(&in_it(offer)).hint("it waits still")));
+        }
+    }
     let said = if ask.accept { Said::Accept(ask.only) } else { Said::Reject };
     let answered =
         blocking(caller, move |hall| hall.transfers.offers.answer(id, said).map_err(|e| e.to_string()));
@@ -69,102 +83,23 @@ pub(in crate::service) async fn answer(caller: &Caller, ask: InboxAnswer) -> Ans
     Ok(InboxAnswered { offer, ext: Ext::default() })
 }
 
-pub(in crate::service) async fn list(caller: &Caller, ask: TransferList) -> Answer<TransferListReply> {
-    caller.authorize_owner(ask.leaf, Command::AdminConfig)?;
-    let mut all: Vec<TransferInfo> = caller.hall.transfers.running().iter().map(Running::info).collect();
-    all.extend(
-        partials(caller)
-            .await?
-            .into_iter()
-            .filter(|(_, part)| !part.running)
-            .filter_map(|(_, part)| resting(&part)),
-    );
-    all.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.transfer.cmp(&b.transfer)));
-    let skip = usize::try_from(ask.skip).unwrap_or(usize::MAX);
-    let more = all.len().saturating_sub(skip.saturating_add(PAGE_ENTRIES));
-    let transfers = all.into_iter().skip(skip).take(PAGE_ENTRIES).collect();
-    Ok(TransferListReply { transfers, more: u32::try_from(more).unwrap_or(u32::MAX), ext: Ext::default() })
-}
-
-/// What is unfinished in the inbox, with the names of the peers' directories.
-async fn partials(caller: &Caller) -> Answer<Vec<(String, Partial)>> {
-    blocking(caller, |hall| {
-        let dir = hall.settings.files.inbox(hall.context.home.inbox_dir());
-        Inbox::open(&dir).and_then(|inbox| inbox.partials()).map_err(|e| e.to_string())
-    })
-    .await
-}
-
-/// A transfer that broke off here.
-fn resting(part: &Partial) -> Option<TransferInfo> {
-    let about = part.about.as_ref()?;
-    let label = about.note.get("label").and_then(|label| label.as_str()).map(str::to_owned);
-    Some(TransferInfo {
-        transfer: about.transfer_id.parse().ok()?,
-        peer: about.principal.parse().ok()?,
-        label,
-        direction: Direction::Receive,
-        name: about.root_name.clone(),
-        bytes: about.total_bytes,
-        done_bytes: part.had_bytes,
-        files: u32::try_from(about.files).unwrap_or(u32::MAX),
-        state: TransferState::Interrupted,
-        error: None,
-        at: Timestamp(about.started_ms),
-    })
-}
-
-pub(in crate::service) async fn edit(caller: &Caller, ask: TransferEdit) -> Answer<TransferEdited> {
-    caller.authorize_owner(ask.leaf, Command::AdminConfig)?;
-    if ask.change == TransferChange::Resume {
-        return resume(caller, &ask.transfer).await;
-    }
-    let is_meant = |id: TransferId| !ask.transfer.is_empty() && id.to_string().starts_with(&ask.transfer);
-    let running: Vec<Running> =
-        caller.hall.transfers.running().into_iter().filter(|one| is_meant(one.transfer)).collect();
-    let parts = partials(caller).await?;
-    let resting: Vec<_> = parts
-        .into_iter()
-        .filter(|(_, part)| !part.running)
-        .filter_map(|(place, part)| {
-            Some((place, resting(&part).filter(|info| is_meant(info.transfer))?, part))
-        })
-        .collect();
-    let shown = text::line(&ask.transfer, WORD_CHARS);
-    let transfer = match (running.as_slice(), resting.as_slice(), ask.change) {
-        ([], [], _) => {
-            let refusal = caller.refuse(RefusalCode::NotFound, &format!("no transfer '{shown}' is here"));
-            return Err(Box::new(refusal.hint("'clankers rpc transfers list' shows them")));
-        }
-        ([one], [], TransferChange::Cancel) => {
-            one.stop.cancel();
-            TransferInfo { state: TransferState::Cancelled, ..one.info() }
-        }
-        ([], [(_, info, _)], TransferChange::Cancel) => info.clone(),
-        ([], [(place, info, part)], _) => {
-            let (place, id) = (place.clone(), part.id.clone());
-            blocking(caller, move |hall| {
-                let dir = hall.settings.files.inbox(hall.context.home.inbox_dir());
-                let forgotten = Inbox::open(&dir).and_then(|inbox| inbox.place(&place)?.forget(&id));
-                forgotten.map_err(|e| e.to_string())
-            })
-            .await?;
-            TransferInfo { state: TransferState::Cancelled, done_bytes: 0, ..info.clone() }
-        }
-        ([_], [], _) => {
-            let refusal = caller.refuse(RefusalCode::Busy, "this transfer runs");
-            return Err(Box::new(refusal.hint("cancel it first: 'clankers rpc transfers cancel'")));
-        }
-        _ => {
-            let words = format!("several transfers begin with '{shown}'");
-            return Err(Box::new(caller.refuse(RefusalCode::Ambiguous, &words).hint("write more of the id")));
-        }
-    };
-    Ok(TransferEdited { transfer, ext: Ext::default() })
+/// Some of what is in an offer, as a hint.
+fn in_it(offer: &OfferInfo) -> String {
+    let named: Vec<&str> = offer.sample.iter().map(|(path, _)| path.as_str()).take(NAMED).collect();
+    let more = usize::try_from(offer.files).unwrap_or(usize::MAX).saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    text::line(&format!("in it: {}{more}", named.join(", ")), PATH_CHARS)
 }
 
 /// Goes on with one that is sent from here, without a command line.
-async fn resume(caller: &Caller, id: &str) -> Answer<TransferEdited> {
+pub(super) async fn resume(caller: &Caller, id: &str) -> Answer<TransferEdited> {
+    let (known, prefix) = (caller.hall.transfers.records.clone(), id.to_owned());
+    let known = tokio::task::spawn_blocking(move || known.find(&prefix)).await;
+    match known.map_err(|error| failed(caller, &error))? {
+        Ok(_) => {}
+        Err(RecordError::None(_)) => return Err(not_ours(caller, id).await?),
+        Err(error) => return Err(told(caller, &error.into())),
+    }
     has_network(caller)?;
     let id = id.to_owned();
     let resumed = tokio::task::spawn_blocking({
@@ -173,7 +108,7 @@ async fn resume(caller: &Caller, id: &str) -> Answer<TransferEdited> {
     });
     let mut job =
         resumed.await.map_err(|error| failed(caller, &error))?.map_err(|error| told(caller, &error))?;
-    job.detach();
+    job.detach().map_err(|error| told(caller, &error))?;
     let record = job.record().clone();
     detached::spawn(&caller.hall, job);
     let transfer = TransferInfo {
@@ -192,6 +127,29 @@ async fn resume(caller: &Caller, id: &str) -> Answer<TransferEdited> {
     Ok(TransferEdited { transfer, ext: Ext::default() })
 }
 
+/// Why a transfer cannot be gone on with that was not begun here.
+async fn not_ours(caller: &Caller, id: &str) -> Answer<Box<Refusal>> {
+    let Some(info) = incoming::find(caller, id).await? else { return Ok(no_such(caller, id)) };
+    let short = info.transfer.short();
+    let from = info.label.unwrap_or_else(|| info.peer.short());
+    let words =
+        format!("{short} was begun by {}: only they can go on with it", text::line(&from, WORD_CHARS));
+    let refusal = caller.refuse(RefusalCode::Invalid, &words);
+    let refusal = refusal.hint(&format!("there: clankers rpc transfers resume {short}"));
+    Ok(Box::new(match info.state {
+        TransferState::Cancelled => refusal.hint(&format!(
+            "it was cancelled here: to let them, 'clankers rpc transfers forget {short}' first"
+        )),
+        _ => refusal,
+    }))
+}
+
+pub(super) fn no_such(caller: &Caller, id: &str) -> Box<Refusal> {
+    let shown = text::line(id, WORD_CHARS);
+    let refusal = caller.refuse(RefusalCode::NotFound, &format!("no transfer '{shown}' is here"));
+    Box::new(refusal.hint("'clankers rpc transfers list' shows them"))
+}
+
 pub(in crate::service) async fn send(caller: &Caller, ask: FileSend) -> Answer<FileSent> {
     caller.authorize_owner(ask.leaf, Command::AdminConfig)?;
     has_network(caller)?;
@@ -199,32 +157,44 @@ pub(in crate::service) async fn send(caller: &Caller, ask: FileSend) -> Answer<F
     if subject == caller.hall.id {
         return Err(Box::new(caller.refuse(RefusalCode::Invalid, "this is this node itself")));
     }
-    let mut transfers = Vec::new();
+    let (mut transfers, mut not_begun, limit) = (Vec::new(), Vec::new(), limit_rate(&ask.ext));
     for path in ask.paths {
         let wish = SendWish {
             peer: ask.peer.clone(),
-            path: PathBuf::from(path),
+            path: PathBuf::from(&path),
             to: ask.options.to.clone(),
             on_conflict: ask.options.on_conflict,
             follow_links: ask.options.follow_links,
             exclude: ask.options.exclude.clone(),
             detached: true,
         };
-        let job = job(caller, subject, wish).await?;
-        transfers.extend(job.record().id.parse::<TransferId>().ok());
-        detached::spawn(&caller.hall, job);
+        match job(caller, subject, wish, limit).await {
+            Ok(job) => {
+                transfers.extend(job.record().id.parse::<TransferId>().ok());
+                detached::spawn(&caller.hall, job);
+            }
+            // The others are not to suffer for it.
+            Err(refusal) => not_begun.push((path, refusal)),
+        }
     }
-    Ok(FileSent { transfers, ext: Ext::default() })
+    match not_begun.into_iter().next() {
+        Some((_, refusal)) if transfers.is_empty() => Err(refusal),
+        first => {
+            let first = first.map(|(path, refusal)| NotBegun { path, why: refusal.message.clone() });
+            Ok(FileSent { transfers, ext: with_not_begun(first) })
+        }
+    }
 }
 
-async fn job(caller: &Caller, subject: NodeId, wish: SendWish) -> Answer<Job> {
+async fn job(caller: &Caller, subject: NodeId, wish: SendWish, limit: Option<u64>) -> Answer<Job> {
     let mut fresh = [0; 16];
     getrandom::fill(&mut fresh).map_err(|error| failed(caller, &error))?;
     let hall = Arc::clone(&caller.hall);
     let made = tokio::task::spawn_blocking(move || {
         // What cannot be seen now is said now.
         std::fs::symlink_metadata(&wish.path).map_err(|error| (wish.path.display().to_string(), error))?;
-        Ok(Job::send(&hall.transfers.records, subject, wish, TransferId(fresh), clock::now()))
+        let made = Job::send(&hall.transfers.records, subject, wish, TransferId(fresh), clock::now());
+        Ok(made.and_then(|mut job| job.limit(limit).map(|()| job)))
     });
     let made: Result<_, (String, std::io::Error)> = made.await.map_err(|error| failed(caller, &error))?;
     match made {
@@ -249,13 +219,18 @@ fn has_network(caller: &Caller) -> Answer<()> {
 
 fn told(caller: &Caller, error: &TransferError) -> Box<Refusal> {
     let code = match error {
-        TransferError::Record(RecordError::Running) => RefusalCode::Busy,
+        TransferError::Record(RecordError::Running(_)) => RefusalCode::Busy,
         TransferError::Record(RecordError::None(_)) => RefusalCode::NotFound,
         TransferError::Record(RecordError::Several(_)) => RefusalCode::Ambiguous,
         TransferError::Path(_) => RefusalCode::Invalid,
         _ => RefusalCode::NodeTrouble,
     };
-    Box::new(caller.refuse(code, &error.to_string()))
+    let refusal = caller.refuse(code, &error.to_string());
+    Box::new(match code {
+        RefusalCode::Busy => refusal.hint("see it with 'clankers rpc transfers'"),
+        RefusalCode::NotFound => refusal.hint("'clankers rpc transfers list' shows them"),
+        _ => refusal,
+    })
 }
 
 fn failed(caller: &Caller, error: &dyn std::error::Error) -> Box<Refusal> {
@@ -264,7 +239,7 @@ fn failed(caller: &Caller, error: &dyn std::error::Error) -> Box<Refusal> {
 }
 
 /// Runs something that blocks on the disk. It is the owner who asks: told all.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     caller: &Caller,
     work: impl FnOnce(&Hall) -> Result<T, String> + Send + 'static,
 ) -> Answer<T> {

@@ -22,12 +22,12 @@ use clankers_protocol::{
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::{Answer, ended, label, path, place};
+use super::{Answer, ended, label, path, place, refuse_cancelled, too_large};
 use crate::{
     clock,
     door::Caller,
     hall::Hall,
-    limits::OFFER_GRACE_MS,
+    limits::{ENTRIES_WAITING, OFFER_GRACE_MS},
     transfers::{
         Begins,
         offers::{Answer as Said, Offer},
@@ -121,6 +121,7 @@ async fn prepare(caller: &Caller, offer: &FileOffer) -> Answer<(Leave, Option<cr
     // Manifests of all transfers together fit into memory, whoever sends them.
     let entries = u64::from(offer.files).saturating_add(u64::from(offer.dirs));
     let room = share(caller, grant.principal, entries)?;
+    refuse_cancelled(caller, offer.transfer, grant.principal).await?;
     let label = label(caller, grant.principal).await?;
     Ok((Leave { grant, command, label }, place, room))
 }
@@ -149,7 +150,8 @@ fn leave(caller: &Caller, offer: &FileOffer, args: &Args) -> Answer<(Grant, Comm
         caller.authority().authorize(held, Command::FileOffer, &nothing).is_ok()
     });
     let command = if offers { Command::FileOffer } else { Command::FileDrop };
-    caller.authorize(offer.leaf, command, args).map(|grant| (grant, command))
+    let denied = caller.authorize(offer.leaf, command, args).map(|grant| (grant, command));
+    denied.map_err(|refusal| too_large(caller, refusal, (command, args), &shown))
 }
 
 /// Decides about an offer that may come.
@@ -217,21 +219,30 @@ impl Asked {
         let mut answers = self.hall.transfers.offers.answers();
         let mut known = self.ask(offer, manifest).await?;
         let id = known.info.transfer;
+        self.hall.transfers.offers.came(id, manifest);
         let _once = self.answered.set(id);
         let mut told = false;
         loop {
             match &known.answer {
                 Said::Accept(only) => {
-                    return declined(manifest, only).map_err(|missing| {
-                        self.refuse(
-                            RefusalCode::NotFound,
-                            &format!("there is no '{}' in it", missing.join("', '")),
-                        )
-                    });
+                    match declined(manifest, only) {
+                        Ok(declined) => return Ok(declined),
+                        // The owner's slip, which could not be told when it was made.
+                        Err(missing) => {
+                            tracing::warn!(offer = %id.short(), ?missing,
+                                "what was accepted of an offer is not in it: it waits for another answer");
+                            self.reopen(id).await?;
+                        }
+                    }
                 }
                 Said::Reject => {
                     self.hall.transfers.offers.done(id);
                     return Err(self.refuse(RefusalCode::Unauthorized, "the node's owner does not want it"));
+                }
+                Said::None if manifest.len() > ENTRIES_WAITING => {
+                    let words = "the offer waits for the node's owner, and is too large to be kept in memory meanwhile";
+                    let hint = "it stands until then: send the same again once it is accepted";
+                    return Err(Box::new(self.refuse(RefusalCode::Busy, words).hint(hint)));
                 }
                 Said::None if !told => {
                     told = true;
@@ -263,6 +274,13 @@ impl Asked {
             }
             error => self.trouble(&error),
         })
+    }
+
+    async fn reopen(&self, id: TransferId) -> Answer<()> {
+        let hall = Arc::clone(&self.hall);
+        let done = tokio::task::spawn_blocking(move || hall.transfers.offers.reopen(id)).await;
+        let done = done.map_err(|error| self.trouble(&error))?;
+        done.map(|_| ()).map_err(|error| self.trouble(&error))
     }
 
     async fn known(&self, id: TransferId) -> Option<Offer> {

@@ -7,16 +7,16 @@ use clankers_auth::team;
 use clankers_mesh::PeerAddress;
 use clankers_protocol::{
     NodeId, Timestamp, healer, peering,
-    presence::{self, Change, Gossiped, Say, Standing},
+    presence::{self, Change, Gossiped, Record, Say, Standing},
     request::presence::PresenceSynced,
     spread::{self, How},
 };
-use clankers_store::Parting;
 use tokio::{task::JoinError, time::Instant};
 
 use super::{
     super::{
         Asked, Command, MemberView, View,
+        places::{in_turn, usable},
         screen::EXT_CHAIN,
         told::{Heard, Telling},
     },
@@ -87,7 +87,9 @@ impl Task {
                     for output in out {
                         match output {
                             spread::Output::Broadcast(say) => self.say(say).await,
-                            spread::Output::Pull { cid, from } => self.job(Job::Pull(cid, from)),
+                            spread::Output::Pull { cid, from, subject } => {
+                                self.job(Job::Pull(cid, from, subject));
+                            }
                             spread::Output::WakeAt(wake) => self.wakes[3] = Some(at(wake)),
                         }
                     }
@@ -101,6 +103,10 @@ impl Task {
             presence::Output::Broadcast(say) => self.say(say).await,
             presence::Output::Changed(id, change) => {
                 self.news.insert(id);
+                if change == Change::Gone {
+                    // It made room for somebody: should it be heard of, the machines are told of it anew.
+                    self.fed.remove(&id);
+                }
                 let input = match change {
                     Change::Came | Change::Updated => healer::Input::Heard(id),
                     Change::Silent => healer::Input::Silent(id),
@@ -121,10 +127,13 @@ impl Task {
 
     async fn peering_wants(&mut self, output: peering::Output) {
         match output {
-            peering::Output::Ask(id) => match self.neighbors.first().copied() {
-                Some(neighbor) => self.job(Job::Ask(neighbor, vec![id])),
-                None => self.dropped += 1,
-            },
+            peering::Output::Ask(id) => {
+                self.asked = in_turn(&self.neighbors, self.asked);
+                match self.asked {
+                    Some(neighbor) => self.job(Job::Ask(neighbor, vec![id])),
+                    None => self.dropped += 1,
+                }
+            }
             peering::Output::Connect(id) => self.job(Job::Meet(id)),
             peering::Output::Allow(id) => self.allow(id).await,
             peering::Output::Deny(id) => {
@@ -148,12 +157,18 @@ impl Task {
     fn place(&self, id: NodeId) -> PeerAddress {
         let mut address = self.places.get(&id).cloned().unwrap_or_else(|| PeerAddress::from(id));
         if let Some(record) = self.presence.seen(id).and_then(|seen| seen.record) {
+            let record = self.usable(record);
             let more = record.addrs.iter().filter(|addr| !address.addrs.contains(addr));
             let more: Vec<_> = more.copied().collect();
             address.addrs.extend(more);
-            address.relay = address.relay.or_else(|| record.relay.clone());
+            address.relay = address.relay.or(record.relay);
         }
         address
+    }
+
+    /// What a member says, with those addresses only that mean it also from here.
+    pub(super) fn usable(&self, record: &Record) -> Record {
+        Record { addrs: usable(&self.addrs, &record.addrs), ..record.clone() }
     }
 
     /// Lets gossip talk to a member.
@@ -225,7 +240,7 @@ impl Task {
                 self.feed(Feed::Spread(known)).await;
             }
             Command::View(answer) => {
-                let _gone = answer.send(self.view());
+                let _gone = answer.send(self.view().await);
             }
             Command::Where(id, answer) => {
                 let _gone = answer.send(self.place(id));
@@ -308,14 +323,13 @@ impl Task {
                     self.job(Job::Sync(from, have, more - 1));
                 }
             }
-            Done::Pulled { cid, from, got, revoked } => {
-                // Gossip has told everybody, or whoever had them has: no news. Else each removal would be announced by
-                // every node.
-                let others = revoked.into_iter().filter(|noted| noted.cid != cid).collect();
+            Done::Pulled { cid, from, got } => {
                 self.feed(Feed::Spread(spread::Input::Pulled { cid, from, got })).await;
-                self.known(others, How::Loaded).await;
             }
-            Done::Own(own) => self.feed(Feed::Presence(presence::Input::Own(own))).await,
+            Done::Own(own) => {
+                self.addrs.clone_from(&own.addrs);
+                self.feed(Feed::Presence(presence::Input::Own(own))).await;
+            }
             Done::Rechecked(over) => {
                 for (id, why) in over {
                     self.removed(id, &why).await;
@@ -332,48 +346,19 @@ impl Task {
         }
     }
 
-    /// Somebody is no member any more.
-    async fn removed(&mut self, id: NodeId, why: &team::NotMember) {
-        if id == self.hall.id {
-            tracing::warn!(team = %self.team.id.short(), %why, "this node is no member of its team any more");
-            self.over = true;
-            // What members gave this node is worth nothing any more, and what it gave them ends.
-            if let Err(error) = self.hall.end_claims(self.team.id, None).await {
-                tracing::error!(%error, "tokens of a team that is over were not ended");
-            }
-            return;
-        }
-        self.hall.links.close(id);
-        tracing::info!(team = %self.team.id.short(), member = %id.short(), %why, "a member is none any more");
-        self.fed.remove(&id);
-        self.places.remove(&id);
-        self.screen.forget(id);
-        self.feed(Feed::Peering(peering::Input::Removed(id))).await;
-        self.feed(Feed::Healer(healer::Input::Forget(id))).await;
-        self.feed(Feed::Presence(presence::Input::Removed(id))).await;
-        self.feed(Feed::Spread(spread::Input::Removed(id))).await;
-        self.news.remove(&id);
-        let (team, hall) = (self.team.id, Arc::clone(&self.hall));
-        self.jobs.spawn(async move {
-            let parted = hall.with_store(move |store| {
-                store.teams().remember(team, id, |kept| kept.parting = Some(Parting::Removed))
-            });
-            if let Ok(Err(error)) | Err(error) = parted.await {
-                tracing::warn!(%error, "a removal was not remembered");
-            }
-            Done::Nothing
-        });
-    }
-
-    fn view(&self) -> View {
+    async fn view(&self) -> View {
         let now = clock::now();
+        // The shell waits for nobody.
+        let ways = self.gossip.ways().await.unwrap_or_default();
         let members = self.presence.members().map(|seen| {
             let live = self.presence.is_live(now, seen.id);
             let standing = match seen.standing {
                 Standing::Live if !live => Standing::Silent,
                 standing => standing,
             };
-            MemberView { id: seen.id, standing, record: seen.record.cloned(), heard: seen.heard }
+            let record = seen.record.map(|record| self.usable(record));
+            let way = ways.iter().find(|(id, ..)| *id == seen.id).map(|(_, path, rtt)| (*path, *rtt));
+            MemberView { id: seen.id, standing, record, heard: seen.heard, way }
         });
         let members: Vec<MemberView> = members.collect();
         let gossip = self.gossip.counters();

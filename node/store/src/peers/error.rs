@@ -8,7 +8,7 @@ use crate::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// Nobody of that name.
-    #[error("no known peer is called '{}'; `clankers rpc peers list` names them, a ticket always works", text::line(.0, 80))]
+    #[error("no known peer is called '{}'", text::line(.0, 80))]
     NotFound(String),
     /// More than one.
     #[error("'{}' may mean {count} peers; write more of the id, or a label of yours", text::line(name, 80))]

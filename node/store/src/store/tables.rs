@@ -62,6 +62,9 @@ pub(crate) const TEAMS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("t
 pub(crate) const TEAM_MEMBERS: TableDefinition<'_, (Id, Id), &[u8]> = TableDefinition::new("team_members");
 /// (team's key, node id, CID of a token of the team's template) -> when that ends.
 pub(crate) const TEAM_CLAIMS: TableDefinition<'_, (Id, Id, &str), u64> = TableDefinition::new("team_claims");
+/// (team's key, node id of who was removed, who removed it) -> (when, digest of the CID of the link that was taken back).
+pub(crate) const TEAM_REMOVALS: TableDefinition<'_, (Id, Id, Id), (u64, Id)> =
+    TableDefinition::new("team_removals");
 
 pub(super) fn make_all(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(PEERS)?;
@@ -87,6 +90,7 @@ pub(super) fn make_all(transaction: &WriteTransaction) -> Result<(), StoreError>
     transaction.open_table(TEAMS)?;
     transaction.open_table(TEAM_MEMBERS)?;
     transaction.open_table(TEAM_CLAIMS)?;
+    transaction.open_table(TEAM_REMOVALS)?;
     Ok(())
 }
 

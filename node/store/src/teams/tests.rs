@@ -104,6 +104,33 @@ fn a_teams_key_is_private_and_never_replaced() {
     assert!(keys.remove(TEAM).unwrap() && !keys.remove(TEAM).unwrap());
 }
 
+#[test]
+fn the_latest_removal_of_somebody_by_somebody_is_kept_until_the_team_is_forgotten() {
+    let (_dir, home, store) = open();
+    let removal = |member: u8, by: u8, at: u64| KeptRemoval {
+        member: NodeId([member; 32]),
+        by: NodeId([by; 32]),
+        at: NOW.plus_ms(at),
+        cid: clankers_protocol::CidDigest([member; 32]),
+    };
+    let other = TeamId([8; 32]);
+    for (id, one) in [
+        (TEAM, removal(3, 1, 5)),
+        (TEAM, removal(3, 1, 9)),
+        (TEAM, removal(3, 1, 7)),
+        (TEAM, removal(3, 2, 1)),
+        (other, removal(4, 1, 1)),
+    ] {
+        store.teams().put_removal(id, &one, NOW).unwrap();
+    }
+    drop(store);
+    let store = Store::open(&home, NOW).unwrap();
+    assert_eq!(store.teams().removals(TEAM).unwrap(), [removal(3, 1, 9), removal(3, 2, 1)]);
+    store.teams().remove(TEAM).unwrap();
+    assert_eq!(store.teams().removals(TEAM).unwrap(), []);
+    assert_eq!(store.teams().removals(other).unwrap(), [removal(4, 1, 1)]);
+}
+
 /// A database as version 2 left it, with everything in it, is brought up to date and loses nothing.
 #[test]
 fn a_store_of_version_2_is_brought_up_to_date() {
@@ -115,6 +142,7 @@ fn a_store_of_version_2_is_brought_up_to_date() {
             transaction.delete_table(TEAMS)?;
             transaction.delete_table(TEAM_MEMBERS)?;
             transaction.delete_table(TEAM_CLAIMS)?;
+            transaction.delete_table(TEAM_REMOVALS)?;
             transaction.open_table(META)?.insert(crate::store::tables::SCHEMA, 2)?;
             Ok(())
         })
