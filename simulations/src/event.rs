@@ -118,6 +118,13 @@ pub enum Event {
         /// In which life.
         life: u32,
     },
+    /// A host looks at who is a member still.
+    Recheck {
+        /// Whose turn it is.
+        host: u32,
+        /// In which life.
+        life: u32,
+    },
     /// Gossip has waited long enough for leave to talk to a member.
     WantOver {
         /// Who waits.

@@ -71,6 +71,16 @@ pub struct Host {
     pub again: BTreeSet<u32>,
     /// Revocations that are being fetched, and from whom.
     pub pulls: BTreeMap<CidDigest, u32>,
+    /// Pages that may be asked of a member yet, count.
+    pub pages: BTreeMap<u32, u32>,
+    /// The neighbour that was asked last about somebody unknown.
+    pub asked: Option<u32>,
+    /// Members that made room in presence: should they be heard of, the machines are told of them anew.
+    pub gone: BTreeSet<u32>,
+    /// A look at who is a member still is to come.
+    pub recheck: bool,
+    /// No earlier than this, microseconds.
+    pub recheck_at: Micros,
     /// Members that said goodbye and were not heard of since.
     pub left: BTreeSet<u32>,
     /// The newest record of each member that gossip was let bring.
@@ -95,6 +105,11 @@ impl Host {
             waiting: BTreeMap::new(),
             again: BTreeSet::new(),
             pulls: BTreeMap::new(),
+            pages: BTreeMap::new(),
+            asked: None,
+            gone: BTreeSet::new(),
+            recheck: false,
+            recheck_at: 0,
             left: BTreeSet::new(),
             newest: Places::default(),
             passed: Passed::default(),

@@ -9,7 +9,7 @@ use clankers_protocol::{
 
 use crate::{
     host::{Disk, Host, Places, made},
-    limits::{CONNECTIONS, FAULTS, LEASE_SLACK, LINKS, PAYLOAD_BYTES, SWEEP_EVENTS},
+    limits::{CONNECTIONS, CRAMPED, FAULTS, LEASE_SLACK, LINKS, PAYLOAD_BYTES, SWEEP_EVENTS},
     names,
     queue::{Micros, SECOND},
     wire::{Lane, Wire},
@@ -29,6 +29,7 @@ pub struct Judge {
     said: Places,
     removed: BTreeSet<u32>,
     next: usize,
+    cramped: bool,
 }
 
 impl Judge {
@@ -41,7 +42,14 @@ impl Judge {
             said: Places::default(),
             removed: BTreeSet::new(),
             next: 0,
+            cramped: false,
         }
+    }
+
+    /// The same, taking every limit for a small one: to see that limits are looked at.
+    #[must_use]
+    pub fn cramped(self, cramped: bool) -> Self {
+        Self { cramped, ..self }
     }
 
     /// What was wrong, in order.
@@ -199,9 +207,24 @@ impl Judge {
             ("of them dialed", wire.dialed(host, Lane::Hall), LINKS),
             ("connections of the team", wire.count(host, Lane::Team), PEERING_SHOWN),
         ] {
+            let most = if self.cramped { CRAMPED } else { most };
             if is > most {
                 self.fault(now, format!("host {host} has {is} {what}, the limit is {most}"));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Judge, PAYLOAD_BYTES};
+
+    #[test]
+    fn a_payload_that_is_too_long_is_a_fault() {
+        let mut judge = Judge::new(1);
+        judge.says(0, 0, PAYLOAD_BYTES);
+        assert!(judge.faults().is_empty());
+        judge.says(0, 0, PAYLOAD_BYTES + 1);
+        assert_eq!(judge.faults().len(), 1);
     }
 }

@@ -26,6 +26,12 @@ pub const BOOTSTRAPS: usize = 3;
 pub const WANT_TIMEOUT: Micros = 10 * SECOND;
 /// Records, or memberships, told in one message, count: as the protocol has it.
 pub const PAGE: usize = clankers_protocol::limits::PRESENCE_PAGE;
+/// Pages of presence that are asked of one member in a row, count: as the hall has it.
+pub const PAGES: u32 = 32;
+/// Between two looks at who is a member still, microseconds: as the hall has it.
+pub const RECHECK_PAUSE: Micros = 200 * MILLI;
+/// What the judge takes for every limit where that is to be seen, count.
+pub const CRAMPED: usize = 4;
 /// Payloads whose decoded form is kept, count.
 pub const PAYLOADS: usize = 4_096;
 /// Faults that are told, count: the first says most.

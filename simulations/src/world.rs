@@ -63,6 +63,18 @@ pub enum Defect {
     Credulous,
     /// The healer is told that those who left were merely lost.
     Clinging,
+    /// Whoever gossip names is dialed, member or not.
+    Open,
+    /// Revocations that are announced are not fetched.
+    Deaf,
+    /// Connections of gossip are kept, whoever is at their other end.
+    Hoarding,
+    /// Signatures are not looked at.
+    Gullible,
+    /// The healer is told that those who were removed were merely lost.
+    Haunted,
+    /// None of the shell's: the judge takes every limit for a small one.
+    Cramped,
 }
 
 /// A world.
@@ -108,7 +120,7 @@ impl World {
             dice: Dice::new(setup.seed, 0),
             digest: Digest::default(),
             tally: Tally::new(hosts),
-            judge: Judge::new(hosts),
+            judge: Judge::new(hosts).cramped(setup.defect == Some(Defect::Cramped)),
             payloads: Payloads::default(),
             coming: None,
             healer: setup.healer,
@@ -232,6 +244,12 @@ impl World {
                 if self.wire.life(host) == life {
                     self.digest.event(self.now, 9, [host.into(), 0, 0]);
                     self.quit(host);
+                }
+            }
+            Event::Recheck { host, life } => {
+                if self.wire.life(host) == life {
+                    self.digest.event(self.now, 10, [host.into(), 0, 0]);
+                    self.recheck(host);
                 }
             }
             Event::WantOver { host, life, peer, number } => {

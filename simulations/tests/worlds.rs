@@ -77,7 +77,7 @@ fn without_the_healer_a_partition_stays() {
 
 /// A mistake in every host's shell is found; without it the same scenario is good, as the tests above show.
 fn found(defect: Defect, scenario: Scenario, what: &str) {
-    let report = fleet::play(scenario, &Setup { defect: Some(defect), ..Setup::new(1, 40) }, 1, 1);
+    let report = fleet::play(scenario, &Setup { defect: Some(defect), ..Setup::new(1, 24) }, 1, 1);
     let text = report.text();
     assert!(!report.is_good() && text.contains(what), "{defect:?} was not found:\n{text}");
 }
@@ -100,4 +100,34 @@ fn a_replay_that_is_taken_is_found() {
 #[test]
 fn a_dial_after_a_goodbye_is_found() {
     found(Defect::Clinging, Scenario::Presence, "which said goodbye");
+}
+
+#[test]
+fn a_dial_of_a_stranger_is_found() {
+    found(Defect::Open, Scenario::Presence, "whose membership it has not seen");
+}
+
+#[test]
+fn a_revocation_that_does_not_spread_is_found() {
+    found(Defect::Deaf, Scenario::Revocation, "a minute later");
+}
+
+#[test]
+fn a_connection_that_is_kept_with_a_removed_member_is_found() {
+    found(Defect::Hoarding, Scenario::Revocation, "has a team connection with");
+}
+
+#[test]
+fn a_forged_record_that_is_shown_is_found() {
+    found(Defect::Gullible, Scenario::Presence, "has a forged record");
+}
+
+#[test]
+fn a_healer_that_dials_a_removed_member_is_found() {
+    found(Defect::Haunted, Scenario::Revocation, "which it knows to be removed");
+}
+
+#[test]
+fn a_limit_that_is_passed_is_found() {
+    found(Defect::Cramped, Scenario::Presence, "the limit is 4");
 }

@@ -1,6 +1,6 @@
 //! The machines of a host: inputs in, and what they say done.
 
-use std::{sync::Arc, time::Instant};
+use std::{ops::Bound, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use clankers_protocol::{
@@ -71,6 +71,9 @@ impl World {
                 Change::Left => one.left.insert(member),
                 _ => one.left.remove(&member),
             };
+            if change == Change::Gone {
+                one.gone.insert(member);
+            }
         }
         match change {
             Change::Came | Change::Updated => self.healer(host, healer::Input::Heard(id)),
@@ -79,6 +82,7 @@ impl World {
                 self.healer(host, healer::Input::Silent(id));
             }
             Change::Left => self.healer(host, healer::Input::Left(id)),
+            Change::Gone if self.defect == Some(Defect::Haunted) => {}
             Change::Gone => self.healer(host, healer::Input::Forget(id)),
             Change::Suspect => {}
         }
@@ -123,8 +127,16 @@ impl World {
                     }
                     self.ask(host, to, Ask::Show);
                 }
+                peering::Output::Ask(member) if self.defect == Some(Defect::Open) => {
+                    let to = names::host(&member);
+                    if let Some(disk) = self.disks.get(at(host)) {
+                        self.judge.connects(self.now, host, disk, to);
+                    }
+                    self.ask(host, to, Ask::Show);
+                }
                 peering::Output::Ask(member) => self.ask_neighbor(host, member),
                 peering::Output::Allow(member) => self.allowed(host, names::host(&member)),
+                peering::Output::Deny(_) if self.defect == Some(Defect::Hoarding) => {}
                 peering::Output::Deny(member) => {
                     self.close(host, names::host(&member), Lane::Team);
                     self.unreachable(host, names::host(&member));
@@ -140,14 +152,16 @@ impl World {
         }
     }
 
-    /// Gossip heard of somebody whose membership was not seen: a neighbour may have it.
+    /// Gossip heard of somebody whose membership was not seen: a neighbour may have it. They are asked in turn.
     fn ask_neighbor(&mut self, host: u32, member: NodeId) {
-        let neighbors: Vec<u32> =
-            self.host(host).into_iter().flat_map(|one| one.gossip.neighbors().iter().copied()).collect();
-        let chosen = self.dice.below(u64::try_from(neighbors.len()).unwrap_or(0));
-        if let Some(neighbor) = usize::try_from(chosen).ok().and_then(|chosen| neighbors.get(chosen)) {
+        let Some(one) = self.host_mut(host) else { return };
+        let neighbors = one.gossip.neighbors();
+        let after = one.asked.map_or(Bound::Unbounded, Bound::Excluded);
+        let next = neighbors.range((after, Bound::Unbounded)).next();
+        one.asked = next.or(neighbors.first()).copied();
+        if let Some(neighbor) = one.asked {
             let ask = Ask::Sync { have: None, ask: vec![member], revoked: Vec::new() };
-            self.ask(host, *neighbor, ask);
+            self.ask(host, neighbor, ask);
         }
     }
 
@@ -159,7 +173,8 @@ impl World {
         for output in out {
             match output {
                 spread::Output::Broadcast(say) => self.say(host, say),
-                spread::Output::Pull { cid, from } => self.pull(host, names::host(&from), cid),
+                spread::Output::Pull { .. } if self.defect == Some(Defect::Deaf) => {}
+                spread::Output::Pull { cid, from, .. } => self.pull(host, names::host(&from), cid),
                 spread::Output::WakeAt(when) => self.wake_at(host, Machine::Spread, when),
             }
         }
@@ -283,7 +298,8 @@ impl World {
         let Some(disk) = self.disks.get(at(host)) else { return false };
         let author = names::host(&payload.author());
         let knows = disk.members.contains(&author) || author == host;
-        if !payload.is_genuine() || disk.removed.contains(&author) || !(knows || payload.has_chain()) {
+        let genuine = payload.is_genuine() || self.defect == Some(Defect::Gullible);
+        if !genuine || disk.removed.contains(&author) || !(knows || payload.has_chain()) {
             return false;
         }
         let (Payload::Presence(record), Some(one)) = (payload, self.host_mut(host)) else { return true };

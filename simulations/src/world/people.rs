@@ -10,7 +10,7 @@ use super::{Defect, World, at};
 use crate::{
     event::Event,
     host::{BEGIN_MS, Host, TEAM},
-    limits::FAREWELL,
+    limits::{FAREWELL, RECHECK_PAUSE},
     names,
     wire::Lane,
 };
@@ -93,6 +93,12 @@ impl World {
         let Some(disk) = self.disks.get_mut(at(host)) else { return };
         disk.boot_id = (disk.boot_id + 1).max(clock.0);
         disk.left = false;
+        // What was taken back and not looked at before the end: nobody is shown by a membership that does not hold.
+        let revoked = disk.revoked.values().filter_map(|noted| Revoked::of(&noted.cid)?.member());
+        for member in revoked.collect::<Vec<_>>() {
+            disk.members.remove(&member);
+            disk.removed.insert(member);
+        }
         let disk = disk.clone();
         let one = Host::new(host, &disk, &mut self.dice);
         if let Some(slot) = self.hosts.get_mut(at(host)) {
@@ -160,7 +166,7 @@ impl World {
     pub(super) fn adopt(&mut self, host: u32, noted: &Noted, how: How) {
         if self.store(host, noted) {
             self.spread(host, spread::Input::Known { noted: *noted, how });
-            self.enforce(host, noted);
+            self.want_recheck(host);
         }
     }
 
@@ -174,9 +180,29 @@ impl World {
         true
     }
 
+    /// Who is a member still is to be looked at: at once, or a while after the last time.
+    pub(super) fn want_recheck(&mut self, host: u32) {
+        let (now, life) = (self.now, self.wire.life(host));
+        let Some(one) = self.host_mut(host).filter(|one| !one.recheck) else { return };
+        one.recheck = true;
+        let then = one.recheck_at.max(now);
+        self.queue.push(then, Event::Recheck { host, life });
+    }
+
+    /// Looks at who is a member still.
+    pub(super) fn recheck(&mut self, host: u32) {
+        let now = self.now;
+        let Some(one) = self.host_mut(host) else { return };
+        (one.recheck, one.recheck_at) = (false, now + RECHECK_PAUSE);
+        let Some(disk) = self.disks.get(at(host)) else { return };
+        let revoked = disk.revoked.keys().filter_map(|cid| Revoked::of(cid)?.member());
+        for member in revoked.filter(|member| !disk.removed.contains(member)).collect::<Vec<_>>() {
+            self.enforce(host, member);
+        }
+    }
+
     /// What was taken back is of no use any more.
-    pub(super) fn enforce(&mut self, host: u32, noted: &Noted) {
-        let Some(member) = Revoked::of(&noted.cid).and_then(Revoked::member) else { return };
+    fn enforce(&mut self, host: u32, member: u32) {
         let id = names::id(member);
         if let Some(disk) = self.disks.get_mut(at(host)) {
             disk.members.remove(&member);
@@ -188,7 +214,11 @@ impl World {
         if self.defect != Some(Defect::Forgiving) {
             self.presence(host, presence::Input::Removed(id));
         }
-        self.healer(host, healer::Input::Forget(id));
+        if self.defect == Some(Defect::Haunted) {
+            self.healer(host, healer::Input::Silent(id));
+        } else {
+            self.healer(host, healer::Input::Forget(id));
+        }
         self.spread(host, spread::Input::Removed(id));
         self.peering(host, peering::Input::Removed(id));
         self.close(host, member, Lane::Hall);
@@ -200,7 +230,14 @@ impl World {
         if disk.removed.contains(&member) || member == host {
             return false;
         }
-        if disk.members.insert(member) {
+        // One that is known stays until it is looked at again.
+        let revoked = disk.revoked.contains_key(&Revoked::Member(member).cid());
+        if revoked && !disk.members.contains(&member) {
+            return false;
+        }
+        let new = disk.members.insert(member);
+        let gone = self.host_mut(host).is_some_and(|one| one.gone.remove(&member));
+        if new || gone {
             self.introduce(host, member);
         }
         true

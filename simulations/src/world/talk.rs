@@ -12,8 +12,8 @@ use clankers_protocol::{
 use super::{World, at};
 use crate::{
     event::{Ask, EXT_CHAIN},
-    host::{Disk, TEAM},
-    limits::PAGE,
+    host::TEAM,
+    limits::{PAGE, PAGES},
     names,
 };
 
@@ -43,13 +43,16 @@ impl World {
                 self.take(host, from, told, chains, revoked);
                 self.tell(host, from, want, lacks);
                 // A full page: there may be more.
-                if told.len() >= PAGE || chains.len() >= PAGE {
-                    self.sync(host, from);
+                let full = told.len() >= PAGE || want.len() >= PAGE;
+                let left = self.host_mut(host).and_then(|one| one.pages.remove(&from)).unwrap_or(0);
+                if full && left > 0 {
+                    self.sync_pages(host, from, left - 1);
                 }
             }
             Ask::Tell { told, chains, revoked } => self.take(host, from, told, chains, revoked),
             Ask::Pull(cid) => {
                 let body = self.disks.get(at(host)).and_then(|disk| disk.revoked.get(cid)).cloned();
+                let body = body.filter(|noted| concerns(noted, id));
                 self.ask(host, from, Ask::Body(*cid, body));
             }
             Ask::Body(cid, body) => self.pulled(host, from, *cid, body.as_ref()),
@@ -68,10 +71,16 @@ impl World {
 
     /// Ask a neighbour what it knows.
     pub(super) fn sync(&mut self, host: u32, to: u32) {
-        let Some(one) = self.host(host) else { return };
+        self.sync_pages(host, to, PAGES);
+    }
+
+    /// The same; so many pages more may be asked for then.
+    fn sync_pages(&mut self, host: u32, to: u32, pages: u32) {
+        let Some(one) = self.host_mut(host) else { return };
+        one.pages.insert(to, pages);
         let have = one.presence.digests();
-        let revoked = self.disks.get(at(host)).map(|disk| revoked_for(disk, names::id(to)));
-        let revoked = revoked.into_iter().flatten().map(|noted| noted.cid).collect();
+        let known = self.disks.get(at(host)).into_iter().flat_map(|disk| disk.revoked.values());
+        let revoked = known.filter(|noted| noted.subject == TEAM.node()).map(|noted| noted.cid).collect();
         let ask = Ask::Sync { have: Some(have), ask: Vec::new(), revoked };
         self.ask(host, to, ask);
     }
@@ -103,8 +112,10 @@ impl World {
             chains,
             want,
             revoked: match have {
-                Some(_) => revoked_for(disk, names::id(from))
-                    .filter(|it| !known.contains(&it.cid))
+                Some(_) => disk
+                    .revoked
+                    .values()
+                    .filter(|noted| concerns(noted, names::id(from)) && !known.contains(&noted.cid))
                     .copied()
                     .collect(),
                 None => Vec::new(),
@@ -133,24 +144,16 @@ impl World {
         }
     }
 
-    /// Tell what was wanted, in pages.
+    /// Tell what was wanted.
     fn tell(&mut self, host: u32, to: u32, want: &[NodeId], lacks: &[CidDigest]) {
         let clock = self.clock(host);
         let (Some(one), Some(disk)) = (self.host(host), self.disks.get(at(host))) else { return };
-        let mut revoked: Vec<Noted> = lacks.iter().filter_map(|cid| disk.revoked.get(cid)).cloned().collect();
-        let mut pages: Vec<Ask> = want
-            .chunks(PAGE)
-            .map(|page| Ask::Tell {
-                told: one.presence.tell(clock, page),
-                chains: page.to_vec(),
-                revoked: std::mem::take(&mut revoked),
-            })
-            .collect();
-        if !revoked.is_empty() {
-            pages.push(Ask::Tell { told: Vec::new(), chains: Vec::new(), revoked });
-        }
-        for page in pages {
-            self.ask(host, to, page);
+        let revoked: Vec<Noted> = lacks.iter().filter_map(|cid| disk.revoked.get(cid)).cloned().collect();
+        // One page; what is left is wanted again with the next comparison.
+        let page: Vec<NodeId> = want.iter().copied().take(PAGE).collect();
+        if !page.is_empty() || !revoked.is_empty() {
+            let told = one.presence.tell(clock, &page);
+            self.ask(host, to, Ask::Tell { told, chains: page, revoked });
         }
     }
 
@@ -176,8 +179,8 @@ impl World {
             None => Got::Missing,
         };
         self.spread(host, spread::Input::Pulled { cid, from, got });
-        if let Some(noted) = body {
-            self.enforce(host, noted);
+        if body.is_some() {
+            self.want_recheck(host);
         }
     }
 
@@ -196,7 +199,7 @@ impl World {
     }
 }
 
-/// The revocations that somebody has to know: the team's, and those of rights on its own node.
-fn revoked_for(disk: &Disk, to: NodeId) -> impl Iterator<Item = &Noted> {
-    disk.revoked.values().filter(move |noted| noted.subject == TEAM.node() || noted.subject == to)
+/// Whether somebody has to know of it, and is told: what is the team's, or takes rights on its own node back.
+fn concerns(noted: &Noted, who: NodeId) -> bool {
+    noted.subject == TEAM.node() || noted.subject == who
 }
