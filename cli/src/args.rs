@@ -5,6 +5,7 @@ mod audit;
 mod mesh;
 mod prompt;
 mod session;
+mod shows;
 mod team;
 mod token;
 mod transfer;

@@ -20,6 +20,8 @@ pub(crate) struct CliError {
     pub(crate) hints: Vec<String>,
     /// There is nobody to tell, or nothing that was not said.
     pub(crate) silent: bool,
+    /// Nobody reads standard output any more.
+    pub(crate) unread: bool,
 }
 
 /// What commands return.
@@ -28,7 +30,7 @@ pub(crate) type Outcome = Result<(), CliError>;
 impl CliError {
     /// An error of this kind.
     pub(crate) fn new(kind: ExitKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new(), silent: false }
+        Self { kind, message: message.into(), hints: Vec::new(), silent: false, unread: false }
     }
 
     /// The same with one more hint.
@@ -40,6 +42,11 @@ impl CliError {
     /// The answer is no, and the output has said so: only the exit code is left to give.
     pub(crate) fn said(kind: ExitKind) -> Self {
         Self { silent: true, ..Self::new(kind, String::new()) }
+    }
+
+    /// Whoever read the output has gone: there is nobody to tell.
+    pub(crate) fn unread() -> Self {
+        std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()
     }
 
     /// The machine that runs the command is to blame.
@@ -68,6 +75,19 @@ impl CliError {
         self.message = self.message.replace(&run, &node);
         for hint in &mut self.hints {
             *hint = hint.replace(&run, &node);
+        }
+        self
+    }
+
+    /// The same for a fellow member of a team: its owner can give to all members at once what is missing.
+    pub(crate) fn of_fellow(mut self) -> Self {
+        let flags = self.hints.iter().find_map(|hint| {
+            let (_, after) = hint.split_once("clankers token create --for ")?;
+            after.split_once(' ').map(|(_, flags)| flags.to_owned())
+        });
+        let told = self.hints.iter().any(|hint| hint.contains("clankers team grant"));
+        if let Some(flags) = flags.filter(|flags| !told && flags != "--root") {
+            self.hints.push(format!("or give it to every member of the team: clankers team grant {flags}"));
         }
         self
     }
@@ -111,6 +131,7 @@ impl From<ClientError> for CliError {
             ClientError::Refused(refusal) => {
                 let mut out = Self::new(refusal.code().exit(), text::line(&refusal.message, LINE_CHARS));
                 out.hints = refusal.hints.clone();
+                out.hints.extend(crate::skew::hint(refusal.code()).map(str::to_owned));
                 if refusal.code() == RefusalCode::Unsupported {
                     out.hints.push("its version is older: restart it with this version".into());
                 }
@@ -137,7 +158,7 @@ impl From<ClientError> for CliError {
 
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
-        let silent = error.kind() == std::io::ErrorKind::BrokenPipe;
-        Self { silent, ..Self::machine(error) }
+        let unread = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self { silent: unread, unread, ..Self::machine(error) }
     }
 }

@@ -1,6 +1,10 @@
 //! This machine's node: the one that runs, or the same hall in this process for one command.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use clankers_client::{Client, Introduction, RunIdentity, transfer::Us};
 use clankers_node::{
@@ -87,8 +91,13 @@ impl Machine {
             let error = CliError::machine("the running node has another key than this home's identity.key");
             return Err(error.hint("the key file was changed under a running node: restart it"));
         }
-        let mesh = Mesh::start(MeshConfig::dial_only(self.run.seed())).await.map_err(CliError::machine)?;
         let addrs: Vec<SocketAddr> = info.addrs.iter().filter_map(|addr| addr.parse().ok()).collect();
+        let mut config = MeshConfig::dial_only(self.run.seed());
+        // A node that listens on IPv6 alone hears nothing from 127.0.0.1.
+        if !addrs.is_empty() && addrs.iter().all(SocketAddr::is_ipv6) {
+            config.bind = Bind::Exact(vec![SocketAddr::from((Ipv6Addr::LOCALHOST, 0))]);
+        }
+        let mesh = Mesh::start(config).await.map_err(CliError::machine)?;
         let address = PeerAddress { id: info.id, addrs, relay: None };
         let connection = match mesh.dial(&address, ALPN, LOCAL_TIMEOUT).await {
             Ok(connection) => connection,
@@ -152,7 +161,9 @@ impl Machine {
     ) -> Result<Client, CliError> {
         let now = clankers_node::clock::now();
         let chains = self.run.chains(subject, held, now, random()?)?;
-        Ok(Client::greet(connection, introduction(chains, now)?).await?)
+        let client = Client::greet(connection, introduction(chains, now)?).await?;
+        crate::skew::watch(&client, subject);
+        Ok(client)
     }
 
     /// An endpoint for other machines, with the relay that the running node uses, or else of the settings; with

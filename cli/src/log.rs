@@ -12,8 +12,10 @@ use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 /// Bytes of the log before it is turned over; one older file is kept.
 const LOG_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What is logged when `CLANKERS_LOG` says nothing.
-const DEFAULT_FILTER: &str = "warn,clankers=info,clankers_node=info,clankers_mesh=info";
+/// What is logged when `CLANKERS_LOG` says nothing. Without internet the publisher of addresses would warn for ever, and
+/// a connection warns of each path that went with it: neither is news, and nobody can do anything about them.
+const DEFAULT_FILTER: &str = "warn,clankers=info,clankers_node=info,clankers_mesh=info,\
+    iroh::address_lookup::pkarr=error,noq_proto::connection=error";
 
 struct Open {
     file: File,
@@ -78,4 +80,31 @@ pub(crate) fn start(path: &Path) -> io::Result<()> {
     let _second =
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).try_init();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_news_is_not_logged_and_other_warnings_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.log");
+        let log = LogFile::open(&path).unwrap();
+        let filter = EnvFilter::try_new(DEFAULT_FILTER).unwrap();
+        let subscriber =
+            tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(log).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(target: "iroh::address_lookup::pkarr", "Failed to publish to pkarr");
+            tracing::warn!(target: "noq_proto::connection", "failed closing path");
+            tracing::error!(target: "noq_proto::connection", "this is grave");
+            tracing::warn!(target: "iroh::socket", "this is told");
+            tracing::info!(target: "clankers_node::teams", "so is this");
+        });
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("pkarr") && !text.contains("closing path"), "{text}");
+        for told in ["this is grave", "this is told", "so is this"] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
+    }
 }

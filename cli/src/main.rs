@@ -15,6 +15,7 @@ mod log;
 mod output;
 mod remote;
 mod signals;
+mod skew;
 mod when;
 
 use std::process::ExitCode;
@@ -51,9 +52,12 @@ fn main() -> ExitCode {
         Some(Command::Attach(attach)) => Some(attach.mode),
         _ => None,
     };
+    let shows = cli.command.as_ref().is_some_and(Command::only_shows);
     let json = cli.json || prompting.map(|p| p.mode).or(attaching) == Some(Mode::Json);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads a list may stop when they have seen enough of it.
+        Err(error) if error.unread && shows => ExitCode::SUCCESS,
         // The reader of our output is gone, or has read the answer there.
         Err(error) if error.silent => ExitCode::from(exit(&error)),
         Err(error) => {

@@ -1,26 +1,51 @@
 //! What goes to standard output: data. Tables for people, JSON for programs.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    os::fd::AsFd,
+    time::Duration,
+};
 
 use clankers_protocol::{Timestamp, text};
 
 /// Characters of one cell of a table.
 const CELL_CHARS: usize = 60;
 
+/// How often a watcher looks whether anybody reads what it prints (time).
+const READER: Duration = Duration::from_millis(250);
+
+/// Ends when nobody can read standard output any more: the other end of the pipe is closed, or the terminal is gone.
+pub(crate) async fn reader_gone() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    loop {
+        let out = io::stdout();
+        // Nothing is asked for: an error or a hang-up is told in any case.
+        let mut asked = [PollFd::from_borrowed_fd(out.as_fd(), PollFlags::empty())];
+        let polled = poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        let gone = |fd: &PollFd<'_>| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP);
+        if polled.is_ok() && asked.iter().any(gone) {
+            return;
+        }
+        tokio::time::sleep(READER).await;
+    }
+}
+
 /// One JSON value and a newline, flushed.
 pub(crate) fn json(value: &serde_json::Value) -> io::Result<()> {
+    told(|out| writeln!(out, "{value}"))
+}
+
+/// Writes and flushes; what fails says where, so that it is not taken for the disk of something else.
+fn told(write: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{value}")?;
-    out.flush()
+    let written = write(&mut out).and_then(|()| out.flush());
+    written.map_err(|error| io::Error::new(error.kind(), format!("cannot write to standard output: {error}")))
 }
 
 /// Lines of text, flushed.
 pub(crate) fn lines<'a>(lines: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}")?;
-    }
-    out.flush()
+    // Each with its end in one piece: whoever reads both streams as they come sees whole lines, long ones too.
+    told(|out| lines.into_iter().try_for_each(|line| out.write_all(format!("{line}\n").as_bytes())))
 }
 
 /// A table with a heading; cells may be a peer's words, and are cleaned.

@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     /// Its id, and the chains that this machine's node holds there.
     pub(crate) subject: NodeId,
     pub(crate) held: Vec<Vec<u8>>,
+    /// It belongs to a team of this machine's node.
+    pub(crate) fellow: bool,
     local: Option<Local>,
     /// Shared with those who reach the same node again.
     mesh: Option<Arc<Mesh>>,
@@ -66,7 +68,8 @@ impl Peer {
         let found = looked.unwrap_or_else(|_| {
             let words = format!("could not find out within {limit:?} who '{peer}' is");
             Err(CliError::new(ExitKind::Unreachable, words)
-                .hint("this machine's node may be stuck: 'clankers daemon logs'"))
+                .hint("it may be slow to answer, or its address may have changed: allow more time")
+                .hint("'clankers daemon status' says whether this machine's own node answers"))
         });
         match found? {
             Target::Own => {
@@ -78,7 +81,8 @@ impl Peer {
                 })?;
                 let (client, subject) = (local.client.clone(), machine.run.node());
                 let (held, local) = (Vec::new(), Some(local));
-                Ok(Self { client, subject, held, local, mesh: None, address: None, errands: None })
+                let (mesh, address, errands, fellow) = (None, None, None, false);
+                Ok(Self { client, subject, held, fellow, local, mesh, address, errands })
             }
             Target::Other(known, local) => Self::other(machine, *known, *local, left().max(LAST_TRY)).await,
         }
@@ -92,6 +96,7 @@ impl Peer {
         limit: Duration,
     ) -> Result<Self, CliError> {
         let subject = known.peer.id;
+        let fellow = known.peer.via.iter().any(|via| via == "gossip");
         let agenda = Agenda::new(&local.client, subject, &known.chains).await;
         // A hall in this process keeps other commands of this home waiting: not until the peer is reached.
         let (stays, leaves) =
@@ -129,7 +134,7 @@ impl Peer {
             }
         }
         let (mesh, address, errands) = (Some(Arc::new(mesh)), Some(address), Some(errands));
-        Ok(Self { client, subject, held, local: None, mesh, address, errands })
+        Ok(Self { client, subject, held, fellow, local: None, mesh, address, errands })
     }
 
     /// Says goodbye.

@@ -53,9 +53,12 @@ pub(crate) struct InviteArgs {
     /// It may invite others, and remove those
     #[arg(long)]
     pub(crate) admin: bool,
-    /// How long the membership lasts, such as 90days
-    #[arg(long, value_name = "TIME", default_value = "90days", value_parser = duration)]
-    pub(crate) expire: Duration,
+    /// How long the membership lasts, such as 30days; without it, 90days and --renew
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) expire: Option<Duration>,
+    /// It renews itself, for as long, while whoever invited it is there, until 'team remove'
+    #[arg(long)]
+    pub(crate) renew: bool,
     /// The team, when this node belongs to several
     #[arg(long, value_name = "NAME")]
     pub(crate) team: Option<String>,

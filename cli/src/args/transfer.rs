@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clankers_protocol::request::transfer::OnConflict;
+use clankers_client::limits::LIMIT_RATE_LEAST;
+use clankers_protocol::{request::transfer::OnConflict, text};
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
@@ -24,7 +25,10 @@ pub(crate) struct SendFileArgs {
     /// Leave out what fits this glob: a name, or with a slash a path in the directory (may be repeated)
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Vec<String>,
-    /// Only list what would be sent, and what cannot be; asks nobody
+    /// Send no more than so much in a second, such as 20MiB or 500KB
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) limit_rate: Option<u64>,
+    /// Only list what would be sent, and what cannot be; asks nobody (exit code 1 when something would be missed)
     #[arg(long, conflicts_with = "detach")]
     pub(crate) dry_run: bool,
     /// Let this machine's node send it, and return at once; it goes on after a restart
@@ -39,12 +43,16 @@ pub(crate) struct GetFileArgs {
     /// What to get: the name of an export there, and a path in it, such as music/album
     #[arg(value_name = "REMOTE_PATH")]
     pub(crate) path: String,
-    /// Into this directory, or as this file; without it, into the present directory
+    /// Into this directory, or as this file; without it, into the present directory. A name that is taken is dealt with
+    /// as --on-conflict says: by default what comes is called 'name (1)'
     #[arg(short = 'o', long = "output", value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
     /// What to do when something here has the name already
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub(crate) on_conflict: ConflictWord,
+    /// Ask that node to send no more than so much in a second, such as 20MiB or 500KB
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) limit_rate: Option<u64>,
 }
 
 /// What to do about a name that is taken.
@@ -57,7 +65,7 @@ pub(crate) enum ConflictWord {
     Refuse,
     /// Replace files, once the new ones are whole
     Overwrite,
-    /// Leave what is there; files that are the same count as sent
+    /// Leave what is there: files that are the same count as sent, others as not arrived (exit code 1)
     Skip,
 }
 
@@ -86,6 +94,9 @@ pub(crate) enum TransfersCommand {
     Resume {
         /// Its id, or a unique prefix
         id: String,
+        /// No more than so much in a second, such as 20MiB or 500KB; without it the limit with which it began
+        #[arg(long, value_name = "RATE", value_parser = rate)]
+        limit_rate: Option<u64>,
         /// Let this machine's node go on with it, and return at once
         #[arg(short = 'd', long)]
         detach: bool,
@@ -114,4 +125,44 @@ pub(crate) enum InboxCommand {
         /// Its id, or a unique prefix
         id: String,
     },
+}
+
+/// Bytes in a second: a size, with or without `/s` behind it.
+fn rate(given: &str) -> Result<u64, String> {
+    let size = given.strip_suffix("/s").unwrap_or(given);
+    let rate = parse_size::parse_size(size).map_err(|error| {
+        format!(
+            "'{}' is not a rate: {error}; write it like 20MiB or 500KB (in a second)",
+            text::line(given, 40)
+        )
+    })?;
+    if rate < LIMIT_RATE_LEAST {
+        let least = LIMIT_RATE_LEAST / 1024;
+        return Err(format!("a transfer this slow is taken for one that hangs; the least is {least}KiB"));
+    }
+    Ok(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_sizes_in_a_second() {
+        for (given, bytes) in [
+            ("20MiB", 20 << 20),
+            ("20MiB/s", 20 << 20),
+            ("500KB", 500_000),
+            ("1.5MiB", 1_572_864),
+            ("65536", 65_536),
+            ("32KiB", LIMIT_RATE_LEAST),
+        ] {
+            assert_eq!(rate(given), Ok(bytes), "{given}");
+        }
+        for bad in ["", "fast", "-1", "0", "31KiB", "20MiB/h", "\u{1b}[2J"] {
+            let words = rate(bad).unwrap_err();
+            assert!(words.contains("KiB") || words.contains("KB"), "{words}");
+            assert!(!words.contains('\u{1b}'));
+        }
+    }
 }

@@ -1,21 +1,25 @@
 //! Carries a transfer to its end: over as many connections as it takes, with what is seen of it, and a way to leave.
 
+mod skipped;
+
 use std::time::{Duration, Instant};
 
 use clankers_client::{
     limits::RENEW_EVERY,
-    transfer::{Direction, Finished, Job, Progress, Record, Records, Skipped, TransferError, is_missed},
+    transfer::{Direction, Finished, Job, Progress, Record, Records, TransferError, beside, is_missed},
 };
-use clankers_protocol::{jsonl::transfer as jsonl, refusal::ExitKind, text};
+use clankers_protocol::{jsonl::transfer as jsonl, refusal::ExitKind, text, transfer::Fault};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::skipped::{left_out_json, report_left_out};
+pub(crate) use self::skipped::{report_skipped, skipped_json};
 use super::progress::{Display, size};
 use crate::{
     error::{CliError, Outcome},
     local::Machine,
     output,
-    remote::{DIAL_TIMEOUT, Peer},
+    remote::{Again, DIAL_TIMEOUT, Peer},
     signals::Interrupts,
 };
 
@@ -25,6 +29,8 @@ const RETRY_FOR: Duration = Duration::from_secs(60);
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause between two tries (time).
 const RETRY_PAUSE_MOST: Duration = Duration::from_secs(8);
+/// How long one try may take to reach a peer that says nothing any more (time).
+const REDIAL: Duration = Duration::from_millis(1_500);
 /// How long a transfer that is left may take to say goodbye (time).
 const LEAVE: Duration = Duration::from_secs(3);
 /// Signals that come within this are one (time).
@@ -45,6 +51,8 @@ pub(crate) struct Carrier<'a> {
     /// The peer as it was named.
     pub(crate) name: String,
     pub(crate) peer: Option<Peer>,
+    /// The peer reached anew, while a transfer ran on a connection that led nowhere any more.
+    fresh: Option<Peer>,
     pub(crate) json: bool,
     pub(crate) stop: CancellationToken,
 }
@@ -58,7 +66,7 @@ impl<'a> Carrier<'a> {
             peer = Box::pin(Peer::reach(machine, name, DIAL_TIMEOUT)) => peer?,
             () = stop.cancelled() => return Err(CliError::new(ExitKind::Interrupted, "interrupted")),
         };
-        Ok(Self { machine, name: name.to_owned(), peer: Some(peer), json, stop })
+        Ok(Self { machine, name: name.to_owned(), peer: Some(peer), fresh: None, json, stop })
     }
 
     /// Whose node it is.
@@ -69,15 +77,18 @@ impl<'a> Carrier<'a> {
     /// Carries one transfer to its end, and reports it.
     pub(crate) async fn carry(&mut self, job: &mut Job) -> Outcome {
         let name = shown_name(job.record());
-        let mut display = Display::new(&name, self.json);
+        let mut display = Display::new(&name, &job.record().id, self.json);
         if job.resumes() && !self.json {
             display.say(&format!("! it goes on where it broke off ({})", short(job.record())));
         }
         let (tell, mut told) = watch::channel(Progress::default());
         let done = self.attempts(job, &tell, &mut told, &mut display).await;
-        display.end(&tell.borrow())?;
+        let ended = display.end(&tell.borrow());
         match done {
-            Ok(finished) => self.report(job.record(), &finished),
+            Ok(finished) => {
+                let told = ended.and_then(|()| self.report(job.record(), &finished));
+                told.map_err(|error| untold(error, job.record()))
+            }
             Err(error) => Err(self.failed(error, job.record())),
         }
     }
@@ -109,6 +120,9 @@ impl<'a> Carrier<'a> {
             if let Some(peer) = self.peer.take() {
                 peer.close().await;
             }
+            if self.fresh.is_some() {
+                continue;
+            }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.stop.cancelled() => return Err(TransferError::Cancelled { by_peer: false }),
@@ -125,6 +139,9 @@ impl<'a> Carrier<'a> {
         told: &mut watch::Receiver<Progress>,
         display: &mut Display,
     ) -> Result<Finished, TransferError> {
+        if let Some(fresh) = self.fresh.take() {
+            self.peer = Some(fresh);
+        }
         if self.peer.is_none() {
             let reached = tokio::select! {
                 reached = Box::pin(Peer::reach(self.machine, &self.name, DIAL_TIMEOUT)) => reached,
@@ -140,9 +157,14 @@ impl<'a> Carrier<'a> {
             }
         }
         let Some(peer) = &self.peer else { return Err(TransferError::Lost) };
+        display.bound = bound(&peer.held);
         let us = self.machine.us();
+        let again = peer.again();
         // Large, and once for each connection.
-        let mut run = Box::pin(job.run(&peer.client, &us, None, tell, &self.stop));
+        let run = Box::pin(job.run(&peer.client, &us, None, tell, &self.stop));
+        let boot = peer.client.welcome().await?.boot_id;
+        let anew = || dial_anew(self.machine, again.clone());
+        let mut run = Box::pin(beside(run, (peer.client.connection(), boot), tell.subscribe(), anew));
         let mut renew = tokio::time::interval(RENEW_EVERY);
         renew.tick().await;
         let mut left = None;
@@ -154,7 +176,11 @@ impl<'a> Carrier<'a> {
                 }
             };
             tokio::select! {
-                done = &mut run => return done,
+                (done, fresh) = &mut run => {
+                    drop(run);
+                    self.fresh = fresh;
+                    return done;
+                }
                 changed = told.changed() => {
                     let now = *told.borrow_and_update();
                     // A terminal that is gone does not stop a transfer.
@@ -184,6 +210,7 @@ impl<'a> Carrier<'a> {
                 }))?;
             }
             skipped_json(&finished.skipped)?;
+            left_out_json(&finished.left_out)?;
             output::json(&jsonl::receipt(&jsonl::Receipt {
                 files: receipt.files,
                 bytes: receipt.bytes,
@@ -193,6 +220,7 @@ impl<'a> Carrier<'a> {
             }))?;
         } else {
             report_skipped(&finished.skipped);
+            report_left_out(&finished.left_out);
             for bad in finished.bad.iter().take(NAMED) {
                 let path = text::line(&bad.path, PATH_CHARS);
                 anstream::eprintln!("✗ {path}: {}", bad.fault.words());
@@ -213,6 +241,14 @@ impl<'a> Carrier<'a> {
                 receipt.root
             );
             output::lines([line.as_str()])?;
+            if receipt.declined > 0 {
+                let files = if receipt.declined == 1 {
+                    "1 file was"
+                } else {
+                    &format!("{} files were", receipt.declined)
+                };
+                anstream::eprintln!("! {files} left out: the owner there did not want all of it");
+            }
         }
         if finished.is_whole() { Ok(()) } else { Err(self.incomplete(finished)) }
     }
@@ -220,15 +256,27 @@ impl<'a> Carrier<'a> {
     fn incomplete(&self, finished: &Finished) -> CliError {
         let missed = finished.skipped.iter().filter(|skipped| is_missed(&skipped.why)).count();
         let bad = finished.bad.len().max(usize::try_from(finished.receipt.bad).unwrap_or(usize::MAX));
-        let all = bad.saturating_add(missed);
-        let error = CliError::new(ExitKind::Failed, format!("{all} of its files did not arrive"));
-        if bad > 0 {
-            error.hint(
-                "once the cause is gone: the same command with --on-conflict skip sends what is missing",
-            )
-        } else {
-            error
+        let left_out = usize::try_from(finished.left_out.missed).unwrap_or(usize::MAX);
+        let all = bad.saturating_add(missed).saturating_add(left_out);
+        let mut error = CliError::new(ExitKind::Failed, format!("{all} of its files did not arrive"));
+        let conflict = finished.bad.iter().any(|bad| bad.fault == Fault::Conflict);
+        if conflict {
+            error = error
+                .hint("where something else has the name: rename it, or send with --on-conflict overwrite");
         }
+        if bad > 0 && !(conflict && finished.bad.iter().all(|bad| bad.fault == Fault::Conflict)) {
+            error = error.hint(
+                "once the cause is gone: the same command with --on-conflict skip sends what is missing",
+            );
+        }
+        if missed > 0 {
+            error =
+                error.hint("what cannot travel as it is can be renamed, or packed into one file with tar");
+        }
+        if left_out > 0 {
+            error = error.hint("what that node cannot send as it is, its owner can rename, or pack with tar");
+        }
+        error
     }
 
     fn failed(&self, error: TransferError, record: &Record) -> CliError {
@@ -258,6 +306,20 @@ impl<'a> Carrier<'a> {
     }
 }
 
+/// What may be sent there without its owner being asked (bytes), where some token that says so has a bound.
+fn bound(held: &[Vec<u8>]) -> Option<u64> {
+    held.iter().filter_map(|token| clankers_auth::words::dropped_at_most(token)).max()
+}
+
+/// The same node on a fresh connection, and its boot.
+async fn dial_anew(machine: &Machine, again: Option<Again>) -> Option<(u64, Peer)> {
+    let mut again = again?;
+    let mesh = again.endpoint(machine).await.ok()?;
+    let peer = again.reach(machine, mesh, REDIAL).await.ok()?;
+    let boot = peer.client.welcome().await.ok()?.boot_id;
+    Some((boot, peer))
+}
+
 /// The first signal ends a transfer in order; what is kept is kept.
 fn stop_on_signals(stop: CancellationToken) -> Result<(), CliError> {
     let mut interrupts = Interrupts::and_ends()?;
@@ -274,28 +336,15 @@ fn stop_on_signals(stop: CancellationToken) -> Result<(), CliError> {
     Ok(())
 }
 
-/// What is left out of what is sent: at most some of it by name.
-pub(crate) fn report_skipped(skipped: &[Skipped]) {
-    for skipped in skipped.iter().take(NAMED) {
-        let (path, why) =
-            (text::line(&skipped.path, PATH_CHARS), text::line(&skipped.why.to_string(), PATH_CHARS));
-        anstream::eprintln!("! {path} is not sent: {why}");
+/// The transfer is done, and only whoever reads this command's output has not heard of it.
+fn untold(error: CliError, record: &Record) -> CliError {
+    if error.kind != ExitKind::Machine {
+        return error;
     }
-    if skipped.len() > NAMED {
-        anstream::eprintln!("! and {} more are not sent", skipped.len() - NAMED);
-    }
-}
-
-pub(crate) fn skipped_json(skipped: &[Skipped]) -> Outcome {
-    for skipped in skipped {
-        output::json(&serde_json::json!({
-            "type": "skipped",
-            "path": text::line(&skipped.path, 4096),
-            "reason": skipped.why.to_string(),
-            "missed": is_missed(&skipped.why),
-        }))?;
-    }
-    Ok(())
+    error.hint(format!(
+        "the transfer itself is over: 'clankers rpc transfers' has its end ({})",
+        short(record)
+    ))
 }
 
 /// The first digits of a record's id: enough to name it.
@@ -314,8 +363,11 @@ impl From<TransferError> for CliError {
         let kind = error.exit();
         match error {
             TransferError::Client(error) => Self { kind, ..error.into() },
-            TransferError::Record(clankers_client::transfer::RecordError::Running) => {
+            TransferError::Record(clankers_client::transfer::RecordError::Running(_)) => {
                 Self::new(kind, error.to_string()).hint("see it with 'clankers rpc transfers'")
+            }
+            TransferError::Record(clankers_client::transfer::RecordError::None(_)) => {
+                Self::new(kind, error.to_string()).hint("'clankers rpc transfers list' shows them")
             }
             TransferError::Name { .. } => Self::new(kind, error.to_string())
                 .hint("give it a name that every system takes, and send it under that"),

@@ -15,7 +15,7 @@ use clankers_node::{
 };
 use clankers_protocol::{
     message::Ext,
-    refusal::ExitKind,
+    refusal::{ExitKind, RefusalCode},
     request::{
         admin::{Admin, AdminCommand, AdminDone},
         node::{Info, InfoReply},
@@ -264,7 +264,7 @@ async fn status(home: &Home, json: bool) -> Outcome {
         format!("workspace    {}", info.workspace.as_deref().unwrap_or("none offered to peers")),
         format!("model        {}", info.model),
         format!("sessions     {} ({} prompts running or queued)", info.sessions, info.prompts),
-        format!("connections  {} (requests refused: {})", info.connections, info.refusals),
+        format!("connections  {} (requests refused: {})", info.connections, refused(&info)),
         format!("up           {} s", info.uptime_ms / 1000),
     ];
     if let Some(load) = info.load() {
@@ -288,7 +288,27 @@ async fn status(home: &Home, json: bool) -> Outcome {
     Ok(output::lines(lines.iter().map(String::as_str))?)
 }
 
+/// How many requests were refused, and why: most are questions that have no answer, not attacks.
+fn refused(info: &InfoReply) -> String {
+    let mut why = info.refused();
+    why.sort_by_key(|(code, count)| (std::cmp::Reverse(*count), *code));
+    let words: Vec<String> = why
+        .iter()
+        .map(|(code, count)| format!("{count} {}", RefusalCode::from_number(*code).name()))
+        .collect();
+    if words.is_empty() {
+        info.refusals.to_string()
+    } else {
+        format!("{}: {}", info.refusals, words.join(", "))
+    }
+}
+
 fn status_value(info: &InfoReply) -> Value {
+    let refused: serde_json::Map<String, Value> = info
+        .refused()
+        .into_iter()
+        .map(|(code, count)| (RefusalCode::from_number(code).name().to_owned(), count.into()))
+        .collect();
     json!({
         "id": info.id,
         "pid": info.pid,
@@ -304,6 +324,7 @@ fn status_value(info: &InfoReply) -> Value {
         "prompts": info.prompts,
         "connections": info.connections,
         "refusals": info.refusals,
+        "refused": refused,
         "load": info.load().map(|load| json!({
             "loaded": load.loaded,
             "viewers": load.viewers,

@@ -3,15 +3,17 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use clankers_node::{
-    mesh::{Browser, Discovery, MDNS_PORT, Mdns, doctor},
+    mesh::{Browser, Discovery, Finding, MDNS_PORT, Mdns, doctor},
     settings::Settings,
 };
 use clankers_protocol::{
     NodeId,
     message::Ext,
+    refusal::ExitKind,
     request::{
         peers::PeerRecord,
         presence::{MeshNode, PeerProbe, PeerProbed},
+        team::MemberState,
     },
     text,
 };
@@ -46,6 +48,10 @@ struct FoundPeer {
     peer: PeerRecord,
     path: Option<String>,
     rtt_us: Option<u64>,
+    /// It is not known to have gone.
+    there: bool,
+    /// It was dialed, and was not reached.
+    missed: bool,
 }
 
 pub(crate) async fn run(machine: &Machine, args: DiscoverArgs, json: bool) -> Outcome {
@@ -57,7 +63,12 @@ pub(crate) async fn run(machine: &Machine, args: DiscoverArgs, json: bool) -> Ou
         ..Mdns::default()
     };
     if args.doctor {
-        return diagnose(&mdns, json).await;
+        // Of a node that runs its note knows; one that would be started goes by the settings.
+        let off = match machine.running()? {
+            Some(note) => note.mdns == Some(false),
+            None => settings.network.mdns == Some(false),
+        };
+        return diagnose(&mdns, off, json).await;
     }
     let node = match args.mdns {
         true => None,
@@ -75,8 +86,11 @@ pub(crate) async fn run(machine: &Machine, args: DiscoverArgs, json: bool) -> Ou
 }
 
 /// Looks for the reason why nobody is found.
-async fn diagnose(mdns: &Mdns, json: bool) -> Outcome {
-    let found = doctor(mdns).await;
+async fn diagnose(mdns: &Mdns, off: bool, json: bool) -> Outcome {
+    let mut found = doctor(mdns).await;
+    if off {
+        found.findings.insert(0, Finding::MdnsOff);
+    }
     if json {
         let interfaces: Vec<Value> = found
             .interfaces
@@ -131,12 +145,9 @@ async fn from_node(machine: &Machine, local: &Local, args: &DiscoverArgs, json: 
     loop {
         let nodes = mesh::view(&local.client, Duration::ZERO).await?;
         let mut found: Vec<FoundPeer> = nodes.into_iter().filter(|node| !node.me).map(of_node).collect();
-        let says = gist(&found);
         if args.watch {
-            if shown.as_ref() != Some(&says) {
-                shown = Some(says);
-                show(&found, json)?;
-            }
+            found.retain(|one| one.there);
+            news(&mut shown, &found, json)?;
         } else if !found.is_empty() || Instant::now() >= until {
             if args.probe {
                 probe_all(machine, Some(local), &mut found).await;
@@ -145,7 +156,8 @@ async fn from_node(machine: &Machine, local: &Local, args: &DiscoverArgs, json: 
         }
         tokio::select! {
             () = tokio::time::sleep(if args.watch { LOOK } else { LOOK / 10 }) => {}
-            () = interrupts.next() => return Ok(()),
+            () = output::reader_gone(), if args.watch => return Err(CliError::unread()),
+            () = interrupts.next() => return Err(CliError::said(ExitKind::Interrupted)),
         }
     }
 }
@@ -167,15 +179,13 @@ async fn browse(machine: &Machine, discovery: &Discovery, args: &DiscoverArgs, j
     let mut shown = None;
     loop {
         let mut found: Vec<FoundPeer> = listed(discovery, own);
-        let says = gist(&found);
-        if shown.as_ref() != Some(&says) {
+        if args.watch {
+            news(&mut shown, &found, json)?;
+        } else if shown.as_ref() != Some(&gist(&found)) {
             if !found.is_empty() {
                 settled = until.min(Instant::now() + SETTLED);
             }
-            if args.watch {
-                show(&found, json)?;
-            }
-            shown = Some(says);
+            shown = Some(gist(&found));
         }
         let wait = async {
             match args.watch {
@@ -185,13 +195,20 @@ async fn browse(machine: &Machine, discovery: &Discovery, args: &DiscoverArgs, j
         };
         let more = tokio::select! {
             more = wait => more,
-            () = interrupts.next() => return Ok(()),
+            () = output::reader_gone(), if args.watch => return Err(CliError::unread()),
+            () = interrupts.next() => return Err(CliError::said(ExitKind::Interrupted)),
         };
         if !more && !args.watch {
             if args.probe {
                 probe_all(machine, None, &mut found).await;
             }
-            return ended(&found, json);
+            ended(&found, json)?;
+            if !found.is_empty() && !json && matches!(machine.running(), Ok(None)) {
+                anstream::eprintln!(
+                    "! no node runs here, so only whole ids (--json) reach them; for short ids and names: 'clankers daemon start -d'"
+                );
+            }
+            return Ok(());
         }
     }
 }
@@ -208,25 +225,64 @@ fn listed(discovery: &Discovery, own: NodeId) -> Vec<FoundPeer> {
                 last_seen: Some(found.last_seen),
                 ..stranger(found.id)
             };
-            FoundPeer { peer, path: None, rtt_us: None }
+            FoundPeer { peer, path: None, rtt_us: None, there: true, missed: false }
         })
         .collect()
 }
 
 fn of_node(node: MeshNode) -> FoundPeer {
-    FoundPeer { peer: node.peer, path: node.path, rtt_us: node.rtt_us }
+    let gone = |state| matches!(state, MemberState::Lost | MemberState::Left | MemberState::Removed);
+    let there = !node.state.is_some_and(gone);
+    FoundPeer { peer: node.peer, path: node.path, rtt_us: node.rtt_us, there, missed: false }
 }
 
 /// A peer's name, path and addresses.
-type Gist = (Option<String>, Option<String>, Vec<String>);
+type Gist = (String, Option<String>, Vec<String>);
+
+type Gists = BTreeMap<NodeId, Gist>;
 
 /// What is worth showing again when it changes.
-fn gist(found: &[FoundPeer]) -> BTreeMap<NodeId, Gist> {
+fn gist(found: &[FoundPeer]) -> Gists {
     let one = |found: &FoundPeer| {
         let peer = &found.peer;
-        (peer.id, (peer.label.clone().or(peer.claimed.clone()), found.path.clone(), peer.addrs.clone()))
+        let label = label(peer.label.as_deref(), peer.claimed.as_deref());
+        (peer.id, (label, found.path.clone(), peer.addrs.clone()))
     };
     found.iter().map(one).collect()
+}
+
+/// What a watcher is told: programs all that are there, people who they are at first, and then who came and went.
+fn news(shown: &mut Option<Gists>, found: &[FoundPeer], json: bool) -> Outcome {
+    let now = gist(found);
+    match shown.replace(now.clone()) {
+        Some(before) if before == now => {}
+        Some(before) if !json => {
+            let lines: Vec<String> =
+                changes(&before, &now).iter().map(|line| text::line(line, LINE_CHARS)).collect();
+            output::lines(lines.iter().map(String::as_str))?;
+        }
+        _ => show(found, json)?,
+    }
+    Ok(())
+}
+
+/// A line for each that came, changed or went.
+fn changes(before: &Gists, now: &Gists) -> Vec<String> {
+    let line = |mark: &str, id: &NodeId, (label, path, addrs): &Gist, what: &str| {
+        let named = if label.is_empty() { String::new() } else { format!("{label} ") };
+        let way = path.as_deref().map_or_else(|| addrs.join(", "), str::to_owned);
+        format!("{mark} {named}{} {what}{way}", id.short())
+    };
+    let gone = before
+        .iter()
+        .filter(|(id, _)| !now.contains_key(id))
+        .map(|(id, (label, ..))| line("✗", id, &(label.clone(), None, Vec::new()), "is gone"));
+    let rest = now.iter().filter_map(|(id, gist)| match before.get(id) {
+        None => Some(line("✓", id, gist, "is there: ")),
+        Some(old) if old != gist => Some(line("!", id, gist, "is otherwise now: ")),
+        Some(_) => None,
+    });
+    gone.chain(rest).collect()
 }
 
 /// Dials each, one after the other: somebody asked for it.
@@ -242,7 +298,7 @@ async fn probe_all(machine: &Machine, local: Option<&Local>, found: &mut [FoundP
             }
             Err(error) => {
                 tracing::debug!(peer = %one.peer.id, error = error.message, "a probe failed");
-                (one.path, one.rtt_us) = (None, None);
+                (one.path, one.rtt_us, one.missed) = (None, None, true);
             }
         }
     }
@@ -287,7 +343,7 @@ fn show(found: &[FoundPeer], json: bool) -> Outcome {
                 label(peer.label.as_deref(), peer.claimed.as_deref()),
                 peer.id.short(),
                 peer.via.join(","),
-                way(one.path.as_deref(), one.rtt_us),
+                if one.missed { "not reached".to_owned() } else { way(one.path.as_deref(), one.rtt_us) },
                 peer.version.clone().unwrap_or_default(),
                 if peer.trusted { "trusted" } else { "" }.to_owned(),
                 peer.last_seen.map(|at| ago(at, now)).unwrap_or_default(),
@@ -298,10 +354,28 @@ fn show(found: &[FoundPeer], json: bool) -> Outcome {
 }
 
 fn value(found: &FoundPeer) -> Value {
-    let mut value = peers::value(&found.peer);
-    if let Some(object) = value.as_object_mut() {
-        object.insert("path".into(), json!(found.path));
-        object.insert("rtt_us".into(), json!(found.rtt_us));
+    peers::on_way(peers::value(&found.peer), found.path.as_deref(), found.rtt_us)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watcher_hears_who_came_changed_and_went() {
+        let id = |byte| NodeId([byte; 32]);
+        let at = |label: &str, addr: &str| (label.to_owned(), None, vec![addr.to_owned()]);
+        let before = Gists::from([(id(1), at("desk", "10.0.0.1:7")), (id(2), at("", "10.0.0.2:7"))]);
+        let now = Gists::from([(id(1), at("desk", "10.0.0.9:7")), (id(3), at("(attic?)", "10.0.0.3:7"))]);
+        let (one, two, three) = (id(1).short(), id(2).short(), id(3).short());
+        assert_eq!(
+            changes(&before, &now),
+            [
+                format!("✗ {two} is gone"),
+                format!("! desk {one} is otherwise now: 10.0.0.9:7"),
+                format!("✓ (attic?) {three} is there: 10.0.0.3:7"),
+            ]
+        );
+        assert_eq!(changes(&now, &now), Vec::<String>::new());
     }
-    value
 }

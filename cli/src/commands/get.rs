@@ -25,7 +25,10 @@ pub(crate) async fn run(machine: &Machine, args: GetFileArgs, json: bool) -> Out
             let wish = GetWish { peer: args.peer, path, into, name, on_conflict };
             let now = clankers_node::clock::now();
             match Job::get(&records(machine), subject, wish, TransferId(random()?), now) {
-                Ok(mut job) => carrier.carry(&mut job).await,
+                Ok(mut job) => match job.limit(args.limit_rate) {
+                    Ok(()) => carrier.carry(&mut job).await,
+                    Err(error) => Err(error.into()),
+                },
                 Err(error) => Err(error.into()),
             }
         }
@@ -46,10 +49,22 @@ fn remote_path(path: &str) -> Result<String, CliError> {
 /// The directory in which it lands, and the name that it gets there, if it is not to keep its own.
 fn place(output: Option<&Path>) -> Result<(PathBuf, Option<String>), CliError> {
     let asked = output.unwrap_or(Path::new("."));
+    if asked == Path::new("-") {
+        return Err(CliError::usage(
+            "-o - is not standard output here: what is got is a file or a directory",
+        )
+        .hint("name a file or a directory; './-' is a file of that name"));
+    }
     let shown = text::line(&asked.to_string_lossy(), 200);
     let bad = |error: std::io::Error| CliError::machine(format!("cannot write to {shown}: {error}"));
     if asked.is_dir() {
         return Ok((std::fs::canonicalize(asked).map_err(bad)?, None));
+    }
+    if std::fs::metadata(asked).is_ok_and(|meta| !meta.is_file()) {
+        return Err(CliError::usage(format!(
+            "{shown} is neither a file nor a directory: nothing can land there"
+        ))
+        .hint("name a file or a directory with -o"));
     }
     let is_directory = asked.as_os_str().as_encoded_bytes().ends_with(b"/");
     let (parent, name) = (asked.parent(), asked.file_name());
@@ -88,6 +103,16 @@ mod tests {
         assert!(place(Some(Path::new(&format!("{}/nowhere/", dir.path().display())))).is_err());
         assert!(place(Some(&dir.path().join("a\nb"))).is_err());
         assert!(place(None).unwrap().1.is_none());
+        for bad in ["-", "/dev/null", "/dev/zero"] {
+            let error = place(Some(Path::new(bad))).unwrap_err();
+            assert_eq!(
+                (error.kind, error.hints.len()),
+                (clankers_protocol::refusal::ExitKind::Usage, 1),
+                "{bad}"
+            );
+        }
+        let dash = place(Some(Path::new("./-"))).unwrap();
+        assert_eq!(dash.1.as_deref(), Some("-"));
     }
 
     #[test]

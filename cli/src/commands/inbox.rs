@@ -101,6 +101,7 @@ fn as_json(offer: &OfferInfo) -> Value {
 
 async fn answer(machine: &Machine, offer: String, accept: bool, only: Vec<String>, json: bool) -> Outcome {
     let only = only.iter().map(|path| safe(path)).collect::<Result<Vec<_>, _>>()?;
+    let named = only.len();
     let local = machine.node_or_hall().await?;
     let request = InboxAnswer { leaf: None, offer, accept, only, ext: Ext::default() };
     let answered: Result<InboxAnswered, _> = local.client.ask(&request).await;
@@ -111,7 +112,12 @@ async fn answer(machine: &Machine, offer: String, accept: bool, only: Vec<String
         return Ok(output::json(&json!({"answer": word, "offer": as_json(&offer)}))?);
     }
     let (name, from) = (text::line(&place(&offer), NAME_CHARS), text::line(&peer(&offer), NAME_CHARS));
-    let line = if accept {
+    let line = if accept && named > 0 {
+        let size = size(offer.bytes);
+        format!(
+            "✓ of {name} ({size}) from {from} is accepted what you named: it comes when its sender is there"
+        )
+    } else if accept {
         format!("✓ {name} ({}) from {from} is accepted: it comes when its sender is there", size(offer.bytes))
     } else {
         format!("✓ {name} from {from} is rejected")

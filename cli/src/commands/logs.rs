@@ -12,6 +12,7 @@ use clankers_protocol::{refusal::ExitKind, text::Clean};
 use crate::{
     args::LogsArgs,
     error::{CliError, Outcome},
+    output,
 };
 
 /// Bytes that are read back from the end at most.
@@ -48,7 +49,10 @@ pub(crate) async fn run(home: &Home, args: &LogsArgs) -> Outcome {
     }
     loop {
         // A file has no event of its own to wait for.
-        tokio::time::sleep(FOLLOW_POLL).await;
+        tokio::select! {
+            () = tokio::time::sleep(FOLLOW_POLL) => {}
+            () = output::reader_gone() => return Err(CliError::unread()),
+        }
         let mut more = Vec::new();
         file.read_to_end(&mut more)?;
         print(&String::from_utf8_lossy(&more))?;

@@ -6,9 +6,11 @@ use clankers_client::Client;
 use clankers_node::store::Home;
 use clankers_protocol::{
     message::Ext,
+    refusal::ExitKind,
     request::{
         presence::{MeshNode, MeshView, MeshViewReply},
         session::SessionState,
+        team::MemberState,
     },
     text,
 };
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{
     peers, ps,
-    team::show::{label, load, state, way},
+    team::show::{self as people, label, load, state, way},
 };
 use crate::{
     args::MeshArgs,
@@ -75,7 +77,7 @@ async fn watch(client: &Client, limit: Duration, json: bool) -> Outcome {
     loop {
         let nodes = tokio::select! {
             nodes = view(client, limit) => nodes?,
-            () = interrupts.next() => return Ok(()),
+            () = interrupts.next() => return Err(CliError::said(ExitKind::Interrupted)),
         };
         // Times and round trips change all the time: they alone are no news.
         let says: Vec<_> = nodes.iter().map(gist).collect();
@@ -89,7 +91,8 @@ async fn watch(client: &Client, limit: Duration, json: bool) -> Outcome {
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = interrupts.next() => return Ok(()),
+            () = output::reader_gone() => return Err(CliError::unread()),
+            () = interrupts.next() => return Err(CliError::said(ExitKind::Interrupted)),
         }
     }
 }
@@ -121,7 +124,7 @@ fn show(nodes: &[MeshNode], json: bool) -> Outcome {
                 label,
                 peer.id.short(),
                 node.teams.join(","),
-                node.state.map(state).unwrap_or_default().to_owned(),
+                standing(node).to_owned(),
                 way(node.path.as_deref(), node.rtt_us),
                 load(node.load),
                 how,
@@ -136,6 +139,14 @@ fn show(nodes: &[MeshNode], json: bool) -> Outcome {
         output::lines(["", "sessions you may see:"].into_iter().chain(sessions.iter().map(String::as_str)))?;
     }
     Ok(())
+}
+
+/// How a node is, in a word; what answers without a node running here is no node.
+fn standing(node: &MeshNode) -> &'static str {
+    match node.state {
+        Some(MemberState::Unknown) if node.me => "not running",
+        other => other.map(people::standing).unwrap_or_default(),
+    }
 }
 
 fn sessions(node: &MeshNode) -> Vec<String> {

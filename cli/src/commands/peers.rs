@@ -1,6 +1,6 @@
 //! `rpc peers`: whom this node knows.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use clankers_client::Client;
 use clankers_node::mesh::parse_ticket;
@@ -16,6 +16,7 @@ use clankers_protocol::{
 use serde_json::{Value, json};
 
 use super::{
+    mesh,
     team::show::{label, way},
     token::known_as,
 };
@@ -38,6 +39,10 @@ pub(crate) async fn run(machine: &Machine, command: PeersCommand, json: bool) ->
         PeersCommand::Trust { peer, no } => Some(PeerChange::Trust { peer, trusted: !no }),
         PeersCommand::Add { peer, addr, label } => Some(added(machine, &peer, &addr, label)?),
         PeersCommand::Remove { peer } => Some(PeerChange::Remove(peer)),
+        PeersCommand::Label { peer, label: Some(label) } if label.is_empty() => {
+            return Err(CliError::usage("a label cannot be empty")
+                .hint(format!("to take it away leave it out: clankers rpc peers label {peer}")));
+        }
         PeersCommand::Label { peer, label } => Some(PeerChange::Label { peer, label }),
     };
     let local = machine.node_or_hall().await?;
@@ -68,7 +73,8 @@ fn added(
         }
     };
     if id == machine.run.node() {
-        return Err(CliError::usage("this is this machine's own node; it is always known as 'local'"));
+        return Err(CliError::usage("that is this machine's own node, which is always known as 'local'")
+            .hint("add another machine's: 'clankers rpc id' there prints its ticket"));
     }
     Ok(PeerChange::Add { id, addrs, relay, label })
 }
@@ -76,7 +82,14 @@ fn added(
 async fn list(client: &Client, json: bool) -> Outcome {
     let peers = all(client).await?;
     if json {
-        return Ok(output::json(&Value::Array(peers.iter().map(value).collect()))?);
+        let seen = mesh::view(client, Duration::ZERO).await?;
+        let ways: BTreeMap<NodeId, _> =
+            seen.into_iter().map(|node| (node.peer.id, (node.path, node.rtt_us))).collect();
+        let values = peers.iter().map(|peer| {
+            let (path, rtt_us) = ways.get(&peer.id).cloned().unwrap_or_default();
+            on_way(value(peer), path.as_deref(), rtt_us)
+        });
+        return Ok(output::json(&Value::Array(values.collect()))?);
     }
     if peers.is_empty() {
         anstream::eprintln!("nobody yet: add a peer with 'clankers rpc peers add TICKET --label NAME'");
@@ -119,17 +132,22 @@ async fn probe(machine: &Machine, peer: &str, limit: Duration, json: bool) -> Ou
     local.close().await;
     let probed = probed?;
     if json {
-        let mut value = value(&probed.peer);
-        if let Some(object) = value.as_object_mut() {
-            object.insert("path".into(), probed.path.into());
-            object.insert("rtt_us".into(), probed.rtt_us.into());
-        }
+        let value = on_way(value(&probed.peer), Some(&probed.path), Some(probed.rtt_us));
         return Ok(output::json(&value)?);
     }
     let label = label(probed.peer.label.as_deref(), probed.peer.claimed.as_deref());
     let way = way(Some(&probed.path), Some(probed.rtt_us));
     let line = format!("✓ {} {label} answers: {way}", probed.peer.id.short());
     Ok(output::lines([text::line(&line, WORDS_CHARS).as_str()])?)
+}
+
+/// A peer's value with the path to it and its round trip.
+pub(super) fn on_way(mut value: Value, path: Option<&str>, rtt_us: Option<u64>) -> Value {
+    if let Some(object) = value.as_object_mut() {
+        object.insert("path".into(), path.into());
+        object.insert("rtt_us".into(), rtt_us.into());
+    }
+    value
 }
 
 pub(super) fn value(peer: &PeerRecord) -> Value {
@@ -150,6 +168,7 @@ async fn edit(client: &Client, change: PeerChange, json: bool) -> Outcome {
     let done = match &change {
         PeerChange::Add { .. } => "added",
         PeerChange::Remove(_) => "removed",
+        PeerChange::Label { label: None, .. } => "no longer labelled:",
         PeerChange::Label { .. } => "labelled",
         PeerChange::Trust { trusted: true, .. } => "trusted",
         PeerChange::Trust { trusted: false, .. } => "no longer trusted:",
@@ -159,7 +178,16 @@ async fn edit(client: &Client, change: PeerChange, json: bool) -> Outcome {
         return Ok(output::json(&value(&reply.peer))?);
     }
     let name = reply.peer.label.as_ref().map_or_else(String::new, |label| format!(" as {label}"));
-    Ok(output::lines([format!("✓ {done} {}{name}", reply.peer.id).as_str()])?)
+    output::lines([format!("✓ {done} {}{name}", reply.peer.id).as_str()])?;
+    if done == "trusted"
+        && let PeerRecord { label: Some(label), claimed: Some(claimed), .. } = &reply.peer
+        && label != claimed
+    {
+        let claimed = text::line(claimed, WORDS_CHARS);
+        anstream::eprintln!("  you call it '{label}', so '{claimed}', which it claims, does not name it");
+        anstream::eprintln!("  to go by what it claims: clankers rpc peers label {label}");
+    }
+    Ok(())
 }
 
 /// A peer of whom only the id is known.

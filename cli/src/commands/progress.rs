@@ -7,8 +7,10 @@ use std::{
 };
 
 use clankers_client::transfer::{Phase, Progress};
-use clankers_protocol::{jsonl::transfer as jsonl, text};
+use clankers_protocol::{Timestamp, jsonl::transfer as jsonl, text};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+pub(crate) use clankers_protocol::text::size;
 
 use crate::{error::CliError, output, when};
 
@@ -16,6 +18,8 @@ use crate::{error::CliError, output, when};
 const WINDOW: Duration = Duration::from_secs(5);
 /// How often a line is printed where there is no terminal (time).
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// The same for people while an owner is waited for, which may take a day (time).
+const WAITING_EVERY: Duration = Duration::from_secs(60);
 /// Bars are drawn so often (Hz).
 const DRAWS: u8 = 10;
 /// Characters of a name beside a bar.
@@ -62,6 +66,11 @@ pub(crate) struct Display {
     printed: Option<Instant>,
     rate: Rate,
     phase: Option<Phase>,
+    /// Until when it waits, once that was said.
+    waits: Option<Timestamp>,
+    /// What may be sent without asking first (bytes), where there is a bound.
+    pub(crate) bound: Option<u64>,
+    id: String,
     name: String,
 }
 
@@ -72,8 +81,8 @@ enum Way {
 }
 
 impl Display {
-    /// For a transfer of this name.
-    pub(crate) fn new(name: &str, json: bool) -> Self {
+    /// For a transfer of this name and id.
+    pub(crate) fn new(name: &str, id: &str, json: bool) -> Self {
         let way = if json {
             Way::Json
         } else if std::io::stderr().is_terminal() {
@@ -83,7 +92,18 @@ impl Display {
             Way::Lines
         };
         let name = text::line(name, NAME_CHARS);
-        Self { way, begun: Instant::now(), printed: None, rate: Rate::default(), phase: None, name }
+        let (rate, id) = (Rate::default(), id.to_owned());
+        Self {
+            way,
+            begun: Instant::now(),
+            printed: None,
+            rate,
+            phase: None,
+            waits: None,
+            bound: None,
+            id,
+            name,
+        }
     }
 
     /// Takes in how far it is.
@@ -94,10 +114,13 @@ impl Display {
         }
         let is_new = self.phase.replace(progress.phase) != Some(progress.phase);
         if is_new && let Phase::Waiting { until } = progress.phase {
-            self.say(&format!("! it waits for the owner there to accept it, until {}", when::when(until)));
-            self.say("  Ctrl-C leaves; the offer stands, and the same command sends what was accepted");
+            self.waiting(until, progress.total)?;
         }
-        let is_due = self.printed.is_none_or(|printed| printed.elapsed() >= LINE_EVERY);
+        let every = match (progress.phase, &self.way) {
+            (Phase::Waiting { .. }, Way::Lines) => WAITING_EVERY,
+            _ => LINE_EVERY,
+        };
+        let is_due = self.printed.is_none_or(|printed| printed.elapsed() >= every);
         match &self.way {
             Way::Bar(bar) => draw(bar, &self.name, progress, self.rate.per_second(at)),
             Way::Lines | Way::Json if !is_due => {}
@@ -110,6 +133,25 @@ impl Display {
                 output::json(&jsonl::progress(&line(progress, self.rate.per_second(at))))?;
             }
         }
+        Ok(())
+    }
+
+    /// It waits for the owner there: said once, not for each connection on which it does.
+    fn waiting(&mut self, until: Timestamp, total: u64) -> Result<(), CliError> {
+        if self.waits.replace(until) == Some(until) {
+            return Ok(());
+        }
+        if matches!(self.way, Way::Json) {
+            output::json(&jsonl::waiting(&self.id, &output::rfc3339(until)))?;
+        }
+        if let Some(bound) = self.bound.filter(|bound| total > *bound) {
+            let (total, bound) = (size(total), size(bound));
+            self.say(&format!(
+                "! it has {total}, and what you may send there without asking ends at {bound}"
+            ));
+        }
+        self.say(&format!("! it waits for the owner there to accept it, until {}", when::when(until)));
+        self.say("  Ctrl-C leaves; the offer stands, and the same command sends what was accepted");
         Ok(())
     }
 
@@ -193,23 +235,6 @@ fn draw(bar: &ProgressBar, name: &str, progress: &Progress, rate: u64) {
     bar.tick();
 }
 
-/// Bytes as people read them: `3.4 MiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    // In tenths of the unit, rounded; carried on where it rounds up to the next.
-    let mut tenths = u128::from(bytes) * 10 / 1024 + u128::from(u128::from(bytes) * 10 % 1024 >= 512);
-    let mut units = UNITS.iter();
-    let mut unit = units.next();
-    while tenths >= 10_240 {
-        tenths = (tenths + 512) / 1024;
-        unit = units.next();
-    }
-    format!("{}.{} {}", tenths / 10, tenths % 10, unit.unwrap_or(&"EiB"))
-}
-
 /// Seconds as people read them: `1:02:03`, `4:05`.
 fn clock(secs: u64) -> String {
     let (hours, minutes, seconds) = (secs / 3600, secs / 60 % 60, secs % 60);
@@ -218,8 +243,6 @@ fn clock(secs: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clankers_protocol::Timestamp;
-
     use super::*;
 
     #[test]

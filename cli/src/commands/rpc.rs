@@ -119,6 +119,10 @@ async fn remote_prompt(machine: &Machine, peer: &str, text: &str, args: &PromptA
     let way =
         prompt::Way { machine, client: &peer.client, subject: peer.subject, held: &peer.held, here: false };
     let done = prompt::run(&way, request, args).await;
+    let fellow = peer.fellow;
     peer.close().await;
-    done.map_err(|error| error.about(machine))
+    done.map_err(|error| {
+        let error = error.about(machine);
+        if fellow { error.of_fellow() } else { error }
+    })
 }

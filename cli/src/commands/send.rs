@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clankers_client::transfer::{Job, Looked, Selection, SendWish, is_missed, look};
 use clankers_protocol::{
-    message::Ext,
     refusal::ExitKind,
     request::transfer::{
         EntryKind,
-        keeping::{FileSend, FileSent, SendOptions},
+        keeping::{FileSend, FileSent, NotBegun, SendOptions, not_begun},
+        with_limit_rate,
     },
     text,
     transfer::{SafePath, TransferId},
@@ -51,7 +51,7 @@ pub(crate) async fn run(machine: &Machine, args: SendFileArgs, json: bool) -> Ou
             exclude: args.exclude.clone(),
             detached: false,
         };
-        let one = send_one(&mut carrier, wish).await;
+        let one = send_one(&mut carrier, wish, args.limit_rate).await;
         let goes_on = one.as_ref().err().is_none_or(|error| error.kind == ExitKind::Failed);
         done = done.and(one);
         if !goes_on {
@@ -62,13 +62,14 @@ pub(crate) async fn run(machine: &Machine, args: SendFileArgs, json: bool) -> Ou
     done
 }
 
-async fn send_one(carrier: &mut Carrier<'_>, wish: SendWish) -> Outcome {
+async fn send_one(carrier: &mut Carrier<'_>, wish: SendWish, limit: Option<u64>) -> Outcome {
     let Some(subject) = carrier.subject() else {
         return Err(CliError::new(ExitKind::Unreachable, "the peer is not reached any more"));
     };
     let now = clankers_node::clock::now();
     let records = records(carrier.machine);
     let mut job = Job::send(&records, subject, wish, TransferId(random()?), now)?;
+    job.limit(limit)?;
     carrier.carry(&mut job).await
 }
 
@@ -112,7 +113,7 @@ fn not_inside(to: &str, why: &str) -> CliError {
 }
 
 async fn dry_run(machine: &Machine, paths: &[PathBuf], args: &SendFileArgs, json: bool) -> Outcome {
-    let (mut missed, mut bytes, mut files, mut dirs) = (false, 0_u64, 0_u32, 0_u32);
+    let (mut missed, mut left_out, mut bytes, mut files, mut dirs) = (false, 0, 0_u64, 0_u32, 0_u32);
     for path in paths {
         let selection = Selection {
             excludes: args.exclude.clone(),
@@ -121,15 +122,23 @@ async fn dry_run(machine: &Machine, paths: &[PathBuf], args: &SendFileArgs, json
         };
         let looked = look(path.clone(), selection, &CancellationToken::new()).await?;
         missed |= looked.source().skipped().iter().any(|skipped| is_missed(&skipped.why));
+        left_out += looked.source().skipped().len();
         let totals = looked.manifest().totals();
         bytes = bytes.saturating_add(totals.bytes);
         (files, dirs) = (files.saturating_add(totals.files), dirs.saturating_add(totals.dirs));
         list(&looked, json)?;
     }
     if json {
-        output::json(&json!({"type": "total", "files": files, "dirs": dirs, "bytes": bytes}))?;
+        let total = json!({
+            "type": "total", "files": files, "dirs": dirs, "bytes": bytes, "left_out": left_out,
+        });
+        output::json(&total)?;
     } else {
-        let line = format!("{files} files and {dirs} directories, {} in all; nothing was sent", size(bytes));
+        let counted =
+            |count: u32, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+        let (files, dirs) = (counted(files, "file", "files"), counted(dirs, "directory", "directories"));
+        let left = if left_out > 0 { format!("; {left_out} left out") } else { String::new() };
+        let line = format!("{files} and {dirs}, {} in all{left}; nothing was sent", size(bytes));
         output::lines([line.as_str()])?;
     }
     if missed { Err(CliError::said(ExitKind::Failed)) } else { Ok(()) }
@@ -181,7 +190,7 @@ async fn detach(
         exclude: args.exclude.clone(),
     };
     let paths = paths.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-    hand_over(machine, &args.peer, paths, options, json).await
+    hand_over(machine, &args.peer, paths, (options, args.limit_rate), json).await
 }
 
 /// Asks this machine's node to send, and says what it calls it.
@@ -189,11 +198,11 @@ pub(crate) async fn hand_over(
     machine: &Machine,
     peer: &str,
     paths: Vec<String>,
-    options: SendOptions,
+    (options, limit): (SendOptions, Option<u64>),
     json: bool,
 ) -> Outcome {
-    let local = machine.node().await?;
-    let request = FileSend { leaf: None, peer: peer.to_owned(), paths, options, ext: Ext::default() };
+    let (local, asked) = (machine.node().await?, paths.len());
+    let request = FileSend { leaf: None, peer: peer.to_owned(), paths, options, ext: with_limit_rate(limit) };
     let sent: Result<FileSent, _> = local.client.ask(&request).await;
     local.close().await;
     let sent = sent?;
@@ -208,7 +217,16 @@ pub(crate) async fn hand_over(
             output::lines([line.as_str()])?;
         }
     }
-    Ok(())
+    let left = asked.saturating_sub(sent.transfers.len());
+    if left == 0 {
+        return Ok(());
+    }
+    let words = match not_begun(&sent.ext) {
+        Some(NotBegun { path, why }) => format!("{}: {}", text::line(&path, 200), text::line(&why, 300)),
+        None => "the node does not say why".to_owned(),
+    };
+    Err(CliError::new(ExitKind::Failed, format!("{left} of {asked} were not begun: {words}"))
+        .hint("the others are sent: see them with 'clankers rpc transfers'"))
 }
 
 #[cfg(test)]

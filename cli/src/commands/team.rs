@@ -2,7 +2,7 @@
 
 pub(crate) mod show;
 
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 
 use clankers_client::Client;
 use clankers_node::store::Home;
@@ -27,6 +27,8 @@ use crate::{
     when::when,
 };
 
+/// How long a membership lasts when nobody says (seconds): 90 days.
+const MEMBERSHIP_SECS: u64 = 90 * 24 * 60 * 60;
 /// Characters of a peer's or a node's words in one line.
 const WORDS_CHARS: usize = 200;
 /// Characters of an argument that an error says back.
@@ -69,13 +71,15 @@ async fn create(client: &Client, name: String, json: bool) -> Outcome {
 }
 
 async fn write_invite(client: &Client, args: InviteArgs, json: bool) -> Outcome {
-    let InviteArgs { peer, admin, expire, team } = args;
+    let InviteArgs { peer, admin, expire, renew, team } = args;
+    let renew = renew || expire.is_none();
     let request = TeamInvite {
         leaf: None,
         team,
         peer: known_as(&peer),
         admin,
-        expire_secs: expire.as_secs(),
+        expire_secs: expire.map_or(MEMBERSHIP_SECS, |expire| expire.as_secs()),
+        renew,
         ext: Ext::default(),
     };
     let made: TeamInvited = ask(client, &request).await?;
@@ -88,13 +92,17 @@ async fn write_invite(client: &Client, args: InviteArgs, json: bool) -> Outcome 
             "cid": made.cid,
             "expires": rfc3339(made.expires),
             "admin": admin,
+            "renews": renew,
         }))?);
     }
     let what = if admin { "an admin" } else { "a member" };
     let (name, until) = (show::name(&made.team), when(made.expires));
-    anstream::eprintln!("✓ for {}: {what} of {name} until {until}", made.member.short());
+    let renews = if renew { "; it renews itself" } else { "" };
+    anstream::eprintln!("✓ for {}: {what} of {name} until {until}{renews}", made.member.short());
     output::lines([made.invite.as_str()])?;
-    anstream::eprintln!("  hand this over; the other side joins with 'clankers team join -'");
+    anstream::eprintln!(
+        "  hand this over; the other side joins with 'clankers team join INVITE', or from a file: 'clankers team join - < FILE'"
+    );
     Ok(())
 }
 
@@ -108,6 +116,9 @@ fn invite_text(given: &str) -> Result<String, CliError> {
         let mut invite = String::new();
         from.take(2 * INVITE_BYTES as u64).read_to_string(&mut invite).map(|_| invite)
     };
+    if given == "-" && std::io::stdin().is_terminal() {
+        anstream::eprintln!("  paste the invite, then press Enter and Ctrl-D");
+    }
     let read = match given {
         "-" => read(&mut std::io::stdin()),
         file => std::fs::File::open(file).and_then(|mut file| read(&mut file)),

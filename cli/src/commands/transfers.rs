@@ -46,7 +46,9 @@ pub(crate) async fn run(machine: &Machine, command: TransfersCommand, json: bool
     match command {
         TransfersCommand::List => list(machine, json).await,
         TransfersCommand::Cancel { id } => cancel(machine, &id, json).await,
-        TransfersCommand::Resume { id, detach } => resume(machine, &id, detach, json).await,
+        TransfersCommand::Resume { id, limit_rate, detach } => {
+            resume(machine, &id, (limit_rate, detach), json).await
+        }
         TransfersCommand::Forget { id } => forget(machine, &id, json).await,
     }
 }
@@ -211,6 +213,10 @@ async fn cancel(machine: &Machine, id: &str, json: bool) -> Outcome {
             }
             tokio::time::sleep(LOOK).await;
         }
+        // Who was killed meanwhile could not note it.
+        if let Some(left) = own(machine, &record.id)?.filter(|left| !left.state.is_over()) {
+            kept.settle(&Record { state: State::Cancelled, ..left }).map_err(TransferError::from)?;
+        }
     } else if record.state.is_over() {
         let words = format!("{} is over: {}", short(&record), record.state.word());
         return Err(CliError::new(ExitKind::Failed, words));
@@ -220,7 +226,7 @@ async fn cancel(machine: &Machine, id: &str, json: bool) -> Outcome {
     said(&record.id, "cancelled", "is cancelled; what arrived is kept there", json)
 }
 
-async fn resume(machine: &Machine, id: &str, detach: bool, json: bool) -> Outcome {
+async fn resume(machine: &Machine, id: &str, (limit, detach): (Option<u64>, bool), json: bool) -> Outcome {
     let Some(record) = own(machine, id)? else {
         return edit(machine, id, TransferChange::Resume, json).await;
     };
@@ -250,12 +256,16 @@ async fn resume(machine: &Machine, id: &str, detach: bool, json: bool) -> Outcom
             follow_links: record.follow_links,
             exclude: record.exclude.clone(),
         };
-        return send::hand_over(machine, &record.peer, vec![record.path.clone()], options, json).await;
+        let how = (options, limit.or(record.limit_rate));
+        return send::hand_over(machine, &record.peer, vec![record.path.clone()], how, json).await;
     }
     let mut carrier = Carrier::to(machine, &record.peer, json).await?;
     let done = if carrier.subject() == Some(record.subject) {
         match Job::resume(&records(machine), &record.id) {
-            Ok(mut job) => carrier.carry(&mut job).await,
+            Ok(mut job) => match limit.map_or(Ok(()), |limit| job.limit(Some(limit))) {
+                Ok(()) => carrier.carry(&mut job).await,
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error.into()),
         }
     } else {
@@ -272,7 +282,7 @@ async fn forget(machine: &Machine, id: &str, json: bool) -> Outcome {
     };
     match records(machine).forget(&record.id) {
         Ok(()) => said(&record.id, "forgotten", "is forgotten", json),
-        Err(RecordError::Running) => {
+        Err(RecordError::Running(_)) => {
             Err(CliError::new(ExitKind::Failed, format!("{} is running", short(&record)))
                 .hint(format!("stop it first: clankers rpc transfers cancel {}", short(&record))))
         }
@@ -288,7 +298,10 @@ async fn edit(machine: &Machine, id: &str, change: TransferChange, json: bool) -
     local.close().await;
     let transfer = edited?.transfer;
     let (word, line) = match change {
-        TransferChange::Cancel => ("cancelled", "is cancelled; what arrived is kept"),
+        TransferChange::Cancel => (
+            "cancelled",
+            "is cancelled: the other side cannot go on with it; what arrived is kept until it is forgotten",
+        ),
         TransferChange::Resume => ("resumed", "goes on"),
         TransferChange::Forget => {
             ("forgotten", "is forgotten, and what arrived of it and was not whole is removed")

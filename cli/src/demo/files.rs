@@ -17,8 +17,10 @@ use super::{
 };
 use crate::error::{CliError, Outcome};
 
-/// The large file of the directory that is sent (MiB): long enough under way to be killed amid it.
+/// The large file of the directory that is sent (MiB).
 const LARGE_MIB: usize = 96;
+/// How fast it is sent when it is to be killed: it takes six seconds, however quick the machine is.
+const SLOWLY: &str = "16MiB";
 /// How much of it has arrived when the sender is killed (MiB).
 const KILL_AT_MIB: u64 = 24;
 /// A record in the receiver's journal for each MiB that it has (bytes).
@@ -40,7 +42,7 @@ pub(super) async fn play(stage: &mut Stage) -> Outcome {
     allow(stage, "--offer").await?;
     let notes = stage.laptop.project.join("notes.txt");
     fs::write(&notes, "milk, bread, a longer cable\n")?;
-    let waiting = stage.laptop.begin(&["rpc", "send-file", "desk", "notes.txt"], "waiting").await?;
+    let waiting = stage.laptop.begin(&["rpc", "send-file", "desk", "notes.txt"], "it waits").await?;
     let offers = stage.desk.ask(&["inbox", "list", "--json"]).await?;
     ok(stage.desk.clankers(&["inbox", "list"]).await?, "the offer waits")?;
     let offer = text(offers.get(0).unwrap_or(&Value::Null), "id")?;
@@ -48,7 +50,8 @@ pub(super) async fn play(stage: &mut Stage) -> Outcome {
     ok(waiting.finish().await?, "what was offered arrives")?;
     say("With a token to send, it goes at once. It is killed halfway, and begun again:")?;
     allow(stage, "--drop").await?;
-    let sending = stage.laptop.begin(&["rpc", "send-file", "desk", "photos"], "photos").await?;
+    let slowly = ["rpc", "send-file", "desk", "photos", "--limit-rate", SLOWLY];
+    let sending = stage.laptop.begin(&slowly, "photos").await?;
     killed_halfway(stage, sending).await?;
     let ran = ok(
         stage.laptop.clankers(&["rpc", "send-file", "desk", "photos", "--json"]).await?,

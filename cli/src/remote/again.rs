@@ -81,6 +81,8 @@ impl Again {
                 client,
                 subject: self.address.id,
                 held: self.held.clone(),
+                // What could be given was said when it was reached first.
+                fellow: false,
                 local: None,
                 mesh: Some(mesh),
                 address: Some(self.address.clone()),

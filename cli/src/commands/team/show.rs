@@ -80,7 +80,7 @@ pub(super) async fn members(client: &Client, choice: Option<String>, json: bool)
                 label,
                 member.id.short(),
                 role.to_owned(),
-                state(member.state).to_owned(),
+                standing(member.state).to_owned(),
                 way(member.path.as_deref(), member.rtt_us),
                 load(member.load),
                 seen,
@@ -130,6 +130,14 @@ pub(crate) fn label(own: Option<&str>, claimed: Option<&str>) -> String {
         (Some(own), _) => own.to_owned(),
         (None, Some(claimed)) => format!("({claimed}?)"),
         (None, None) => String::new(),
+    }
+}
+
+/// How a member is, for people. A goodbye does not say for how long: whoever stops a node says it, and whoever leaves.
+pub(crate) fn standing(of: MemberState) -> &'static str {
+    match of {
+        MemberState::Left => "stopped or left",
+        other => state(other),
     }
 }
 
