@@ -2,7 +2,8 @@
 //! mDNS beside them.
 //!
 //! [`meshes`] that come, go and move; [`interop`] with python-zeroconf, avahi and dig; the [`doctor`]. Teams of real nodes:
-//! a [`partition`] of three minutes (slow), a member that is [`killed`], [`clocks`] that are wrong by a year.
+//! a [`partition`] of three minutes (slow), a member that is [`killed`] or [`moves`], [`clocks`] that are wrong by a year, a
+//! [`relay`] of one's own that is killed.
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -24,10 +25,14 @@ mod interop;
 mod killed;
 #[path = "lan/meshes.rs"]
 mod meshes;
+#[path = "lan/moves.rs"]
+mod moves;
 #[path = "lan/partition.rs"]
 mod partition;
 #[path = "lan/place.rs"]
 mod place;
+#[path = "lan/relay.rs"]
+mod relay;
 
 use std::{future::Future, time::Duration};
 
@@ -37,7 +42,7 @@ use clankers_protocol::NodeId;
 
 const BIN: &str = env!("CARGO_BIN_EXE_clankers");
 /// For whatever is waited for (time).
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 const ALPN: &[u8] = b"clankers-lan-test/1";
 
 /// Runs something on a host, with a runtime of its own: what is bound there stays in the host's network.

@@ -1,6 +1,7 @@
 //! Other people's mDNS sees a real node, and a real node's mDNS survives theirs.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -139,6 +140,10 @@ fn python_zeroconf_sees_a_node_and_its_odd_records_do_no_harm() {
     for pair in world.txt() {
         assert!(seen["txt"].as_array().unwrap().iter().any(|t| *t == pair.as_str()), "{pair}: {seen}");
     }
+    // Nothing else is said: no names of sessions or users, no paths, no tokens.
+    let keys = seen["txt"].as_array().unwrap().iter().map(|pair| pair.as_str().unwrap().split('=').next());
+    let keys: BTreeSet<&str> = keys.flatten().collect();
+    assert!(keys.is_subset(&BTreeSet::from(["txtvers", "id", "v", "p4", "p6", "f", "b"])), "{keys:?}");
     // Now it announces what no node does, and our browser on the same host goes on.
     let address = world.lab.host(0).address().to_string();
     let mut odd = world.lab.host(0).command(&python);

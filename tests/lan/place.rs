@@ -16,7 +16,9 @@ use super::BIN;
 pub(crate) const HEARD: Duration = Duration::from_secs(60);
 /// How long a member that is silent may be called alive (time): a lease is three beats of 5 s, a connection is missed
 /// after 30 s.
-pub(crate) const LOST: Duration = Duration::from_secs(75);
+pub(crate) const LOST: Duration = Duration::from_secs(150);
+/// How long a member may take that is dialed again only after the longest pause of two minutes (time).
+pub(crate) const HEALED: Duration = Duration::from_secs(240);
 /// Between two looks at a node (time): each look is a process.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -29,8 +31,12 @@ pub(crate) struct Place {
 impl Place {
     /// `None`, with the reason printed, where the machine allows no lab.
     pub(crate) fn new(hosts: usize, seed: u64) -> Option<Self> {
-        let lab = Lab::builder().hosts(hosts).seed(seed).start()?;
-        Some(Self { lab, scripts: tempfile::tempdir().unwrap() })
+        Lab::builder().hosts(hosts).seed(seed).start().map(Self::of)
+    }
+
+    /// That of a lab that was made otherwise.
+    pub(crate) fn of(lab: Lab) -> Self {
+        Self { lab, scripts: tempfile::tempdir().unwrap() }
     }
 
     /// Where scripts of the test lie.

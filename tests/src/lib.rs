@@ -7,6 +7,7 @@
 //! - [`model`]: an OpenAI-compatible server that answers well or badly
 //! - [`pacer`]: one that speaks at a pace and says when
 //! - [`hostile`]: a peer over real QUIC that says whatever it likes, and [`forge`], the tokens it shows
+//! - [`impostor`]: the same the other way round: what is dialed, and calls itself a node
 //! - [`owner`]: a node's owner as a client within this process
 //! - [`process`] and [`capture`]: children that never outlive the test, and what they printed when
 //! - [`proxy`]: a wire to a node that can be cut
@@ -33,6 +34,7 @@ pub mod fuzz;
 pub mod guide;
 pub mod home;
 pub mod hostile;
+pub mod impostor;
 pub mod limits;
 pub mod load;
 pub mod model;

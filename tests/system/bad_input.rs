@@ -130,7 +130,7 @@ fn a_peer_that_cannot_be_reached_is_told_with_what_was_tried_and_in_time() {
     bad.says(&["rpc", "prompt", "gone", "hi", "--timeout", "400ms"], &[&addr, "mDNS", "relay"]);
     let ran = home.cli(["rpc", "ping", "gone", "--timeout", "400ms"]).run().code(6);
     assert!(
-        ran.exit.took >= Duration::from_millis(400) && ran.exit.took < Duration::from_secs(3),
+        ran.exit.took >= Duration::from_millis(400) && ran.exit.took < Duration::from_secs(10),
         "{}",
         ran.story()
     );

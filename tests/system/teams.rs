@@ -2,23 +2,42 @@
 //!
 //! - [`lives`]: joining, presence, a node that is killed, frozen, stopped, started again
 //! - [`belonging`]: who is a member, who may invite, who is removed
-//! - [`template`]: what members are given
+//! - [`lasting`]: memberships that renew themselves, and that do not come back
+//! - [`template`]: what members are given, and [`claims`], what those get who ask in ways that the product does not
+//! - [`removals`]: how the news of a removal travels
 //! - [`names`]: labels that members claim
+//! - [`soak`]: a minute, or an hour, of coming and going
+//! - [`curious`]: what others learn
 //! - [`hostile`]: members and strangers that do not keep to the rules
-//! - [`seen`]: what `mesh`, `rpc discover` and `rpc peers` show
+//! - [`wording`]: what a newcomer reads
+//! - [`seen`]: what `mesh`, `rpc discover` and `rpc peers` show; [`discover`]: that command on a network
 
 #[path = "teams/belonging.rs"]
 mod belonging;
+#[path = "teams/claims.rs"]
+mod claims;
+#[path = "teams/curious.rs"]
+mod curious;
+#[path = "teams/discover.rs"]
+mod discover;
 #[path = "teams/hostile.rs"]
 mod hostile;
+#[path = "teams/lasting.rs"]
+mod lasting;
 #[path = "teams/lives.rs"]
 mod lives;
 #[path = "teams/names.rs"]
 mod names;
+#[path = "teams/removals.rs"]
+mod removals;
 #[path = "teams/seen.rs"]
 mod seen;
+#[path = "teams/soak.rs"]
+mod soak;
 #[path = "teams/template.rs"]
 mod template;
+#[path = "teams/wording.rs"]
+mod wording;
 
 use std::time::Duration;
 
@@ -27,8 +46,10 @@ use serde_json::Value;
 
 use crate::BIN;
 
-/// How long members may take to hear of each other (time): several beats.
-const HEARD: Duration = Duration::from_secs(30);
+/// How long members may take to hear of each other (time): several beats, on a machine that does much else.
+const HEARD: Duration = Duration::from_secs(60);
+/// How long one may take that is dialed again only after the longest pause of two minutes (time).
+const HEALED: Duration = Duration::from_secs(240);
 
 /// A node that calls itself so, with a file of that name in its workspace.
 fn node(label: &str) -> Node {

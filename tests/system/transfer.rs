@@ -2,22 +2,43 @@
 //!
 //! - [`sending`]: what arrives, and how it is told
 //! - [`asking`]: offers that wait for the owner
-//! - [`fetching`]: from exports
+//! - [`fetching`]: from exports, and [`answers`] that are not what was asked for
+//! - [`detached`]: what the node sends by itself
 //! - [`kills`]: either side killed at any moment
+//! - [`fair`]: what goes on beside a transfer
 //! - [`faults`]: sources that change, disks that fill, tokens that end
-//! - [`wire`]: peers that do not keep to the rules
+//! - [`damage`]: what rots between two attempts
+//! - [`stalls`]: sides that stand still
+//! - [`wire`]: peers that do not keep to the rules, as [`peer`] plays them
+//! - [`found`]: what a review found
 //! - [`words`]: what the commands say, and how they end
+//!
+//! What is interrupted amid a transfer is sent at [`SLOW`]: so no machine is quick enough to be done before.
 
+#[path = "transfer/answers.rs"]
+mod answers;
 #[path = "transfer/asking.rs"]
 mod asking;
+#[path = "transfer/damage.rs"]
+mod damage;
+#[path = "transfer/detached.rs"]
+mod detached;
+#[path = "transfer/fair.rs"]
+mod fair;
 #[path = "transfer/faults.rs"]
 mod faults;
 #[path = "transfer/fetching.rs"]
 mod fetching;
+#[path = "transfer/found.rs"]
+mod found;
 #[path = "transfer/kills.rs"]
 mod kills;
+#[path = "transfer/peer.rs"]
+mod peer;
 #[path = "transfer/sending.rs"]
 mod sending;
+#[path = "transfer/stalls.rs"]
+mod stalls;
 #[path = "transfer/wire.rs"]
 mod wire;
 #[path = "transfer/words.rs"]
@@ -28,14 +49,19 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use clankers_tests::{Cli, Node, NodeHome};
+use clankers_tests::{Cli, Node, NodeHome, wait::until};
 use serde_json::Value;
 
 use crate::BIN;
 
 const MIB: usize = 1024 * 1024;
+/// What is interrupted is so large (bytes), and as slow: it takes twelve seconds, whatever the machine.
+const LARGE: usize = 48 * MIB;
+/// How slow: as arguments.
+const SLOW: [&str; 2] = ["--limit-rate", "4MiB"];
 
 /// A node that receives, and a home that sends to it with a command line alone.
 struct Two {
@@ -66,6 +92,11 @@ impl Two {
     fn send<S: AsRef<str>>(&self, words: impl IntoIterator<Item = S>) -> Cli {
         let words = words.into_iter().map(|word| word.as_ref().to_owned()).collect::<Vec<_>>();
         self.lap.cli(["--json", "rpc", "send-file", self.desk.ticket()]).args(words)
+    }
+
+    /// The same so slowly that it is not over when something is done to it.
+    fn send_slowly(&self, path: &Path) -> Cli {
+        self.send([path.to_str().unwrap()]).args(SLOW)
     }
 
     /// The sender's directory in the receiver's inbox.
@@ -123,6 +154,34 @@ fn shape(root: &Path) -> BTreeMap<String, String> {
         found.insert(name, words);
     }
     found
+}
+
+/// Waits until so many blocks (1 MiB each) of a transfer into this directory have arrived: by the receiver's journal, which
+/// has 64 bytes for each.
+fn moving(inbox: &Path, blocks: u64) {
+    until("a part of the transfer", Duration::from_secs(30), || {
+        let parts = fs::read_dir(inbox.join(".clankers-part")).ok()?;
+        let journals = parts.flatten().filter_map(|part| fs::metadata(part.path().join("journal")).ok());
+        (journals.map(|journal| journal.len()).max()? >= blocks * 64).then_some(())
+    });
+}
+
+/// The directory of what is unfinished in an inbox.
+fn part(inbox: &Path) -> PathBuf {
+    let mut parts = fs::read_dir(inbox.join(".clankers-part")).unwrap().flatten();
+    parts.find(|entry| entry.path().is_dir()).unwrap().path()
+}
+
+/// The state of the only transfer of this home, and its id.
+fn state(home: &NodeHome) -> (String, String) {
+    let listed = home.cli(["--json", "rpc", "transfers", "list"]).run().ok().json();
+    let (id, state) = (&listed[0]["id"], &listed[0]["state"]);
+    (id.as_str().unwrap_or_default().to_owned(), state.as_str().unwrap_or_default().to_owned())
+}
+
+/// What travelled, by the receipt among lines of JSON (bytes).
+fn travelled(lines: &[Value]) -> usize {
+    usize::try_from(receipt(lines)["sent_bytes"].as_u64().unwrap()).unwrap()
 }
 
 /// The receipt among lines of JSON.

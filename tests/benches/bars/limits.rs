@@ -84,3 +84,30 @@ pub(crate) const TRANSFER_PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) const TRANSFER_IDLE_PINGS: usize = 100;
 /// Looks for a node on the LAN in a round (count).
 pub(crate) const LOOKS: usize = 10;
+/// Fake answers a second, in a storm (count).
+pub(crate) const STORM_PER_S: u32 = 1_000;
+/// How long a storm lasts (time), after one that is not counted: the first packets and pages are paid once.
+pub(crate) const STORM: Duration = Duration::from_secs(10);
+pub(crate) const STORM_WARM_UP: Duration = Duration::from_millis(200);
+/// How often memory is looked at in it (time).
+pub(crate) const STORM_LOOK: Duration = Duration::from_millis(100);
+/// Storms at most (count).
+pub(crate) const STORM_ROUNDS: usize = 3;
+/// Members that gossip beside one that spams (count).
+pub(crate) const GOSSIPERS: usize = 5;
+/// What each of them says in a round (count), and how often (time): as often as one may.
+pub(crate) const GOSSIP_WORDS: u64 = 20;
+pub(crate) const GOSSIP_PACE: Duration = Duration::from_millis(250);
+/// How long the last of it may be under way (time).
+pub(crate) const GOSSIP_DRAIN: Duration = Duration::from_secs(2);
+/// What the other one says a second (count).
+pub(crate) const SPAM_PER_S: u64 = 10_000;
+/// Members that a node hears of (count), and of how many at once.
+pub(crate) const PRESENT: usize = 100;
+pub(crate) const PRESENT_TOLD: usize = 10;
+/// Nodes of a team in which somebody is removed (count).
+pub(crate) const SPREAD_NODES: usize = 8;
+/// Removals at most (count): what a node knows of them must fit into one answer.
+pub(crate) const REMOVALS: usize = 30;
+/// Between two questions whether a removal is known (time).
+pub(crate) const SPREAD_LOOK: Duration = Duration::from_millis(2);

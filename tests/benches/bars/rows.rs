@@ -74,7 +74,28 @@ pub(crate) const ALL: &[Figure] = &[
     },
     Figure { name: "transfer-far", about: "a file over a long and narrow link", measure: transfer::far },
     Figure { name: "transfer-beside", about: "an echo beside a transfer", measure: transfer::beside },
-    Figure { name: "discover", about: "finding a node on the LAN", measure: discover::lan },
+    Figure { name: "discover-lan", about: "finding a node on the LAN", measure: discover::lan },
+    Figure {
+        name: "discover-goodbye",
+        about: "a node's goodbye on the LAN",
+        measure: discover::storm::goodbye,
+    },
+    Figure {
+        name: "discover-storm",
+        about: "a node in a storm of made-up mDNS answers",
+        measure: discover::storm::storm,
+    },
+    Figure { name: "gossip-spam", about: "gossip beside one that spams", measure: discover::gossip::spam },
+    Figure {
+        name: "presence",
+        about: "memory of a node for each member that is there",
+        measure: discover::members::presence,
+    },
+    Figure {
+        name: "removal",
+        about: "`team remove`, until the other nodes know",
+        measure: discover::members::removal,
+    },
     Figure {
         name: "node",
         about: "a node: ready after start, and its memory when idle",

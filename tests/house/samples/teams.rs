@@ -122,6 +122,7 @@ fn owners() -> Vec<Sample> {
                 peer: "desk".into(),
                 admin: true,
                 expire_secs: 86_400,
+                renew: true,
                 ext: ext(),
             },
         ),

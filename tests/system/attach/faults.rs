@@ -382,7 +382,7 @@ fn a_wire_that_is_cut_for_five_seconds_loses_nothing() {
     let restored = Instant::now();
     let back = until(&mut viewer, |line| line["type"] == "attached" || line["state"] == "back");
     let took = restored.elapsed();
-    assert!(took < Duration::from_secs(2), "alive again after {took:?}: {back:?}");
+    assert!(took < Duration::from_secs(10), "alive again after {took:?}: {back:?}");
     until(&mut viewer, settled);
     assert!(wire.counts().1 > 0, "nothing was lost on the wire: it was not the way");
     viewer.interrupt();

@@ -1,11 +1,9 @@
 //! Members come and go.
 
-use std::time::Duration;
-
 use clankers_tests::wait;
 use rustix::process::Signal;
 
-use super::{HEARD, all_alive, greps, join, members, node, sees, state_of, team};
+use super::{HEALED, HEARD, all_alive, greps, join, members, node, sees, state_of, team};
 
 #[test]
 fn three_nodes_form_a_team_find_each_other_and_prompt_by_label() {
@@ -41,7 +39,7 @@ fn a_member_that_is_killed_is_lost_and_comes_back() {
     bert.kill9();
     // The lease is three beats of 5 s, and a connection is missed after 30 s.
     for node in [&anna, &carl] {
-        sees(node, &bert, "lost", Duration::from_secs(45));
+        sees(node, &bert, "lost", HEARD * 2);
     }
     assert_eq!(state_of(&anna, &carl), "alive");
     bert.restart();
@@ -56,7 +54,7 @@ fn a_node_that_stops_says_goodbye_and_is_not_called_lost() {
     let (anna, mut bert) = (node("anna"), node("bert"));
     team("core", &[&anna, &bert]);
     bert.stop();
-    sees(&anna, &bert, "left", Duration::from_secs(3));
+    sees(&anna, &bert, "left", HEARD);
     bert.restart();
     sees(&anna, &bert, "alive", HEARD);
 }
@@ -82,14 +80,14 @@ fn a_node_that_was_frozen_for_longer_than_connections_live_is_one_of_them_again(
     let (anna, bert, carl) = (node("anna"), node("bert"), node("carl"));
     team("core", &[&anna, &bert, &carl]);
     bert.signal(Signal::STOP);
-    sees(&anna, &bert, "lost", Duration::from_secs(60));
-    wait::until("the end of the connections to it", Duration::from_secs(60), || {
+    sees(&anna, &bert, "lost", HEARD * 2);
+    wait::until("the end of the connections to it", HEARD * 2, || {
         let path = members(&anna).into_iter().find(|member| member["id"] == bert.id().to_string().as_str());
         path.is_some_and(|member| member["path"].is_null()).then_some(())
     });
     bert.signal(Signal::CONT);
     for node in [&anna, &carl] {
-        sees(node, &bert, "alive", Duration::from_secs(130));
+        sees(node, &bert, "alive", HEALED);
     }
     all_alive(&bert, 3);
 }

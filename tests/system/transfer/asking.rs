@@ -6,7 +6,7 @@ use clankers_tests::wait::until;
 
 use super::{MIB, Two, receipt, shape, tree};
 
-fn offer_id(two: &Two) -> String {
+pub(super) fn offer_id(two: &Two) -> String {
     until("an offer waits", Duration::from_secs(20), || {
         let listed = two.desk.cli(["--json", "inbox", "list"]).run().ok();
         let line = listed.json_lines().into_iter().find(|line| !line.is_null());

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{MIB, Two, content, receipt, shape, tree};
+use super::{LARGE, MIB, SLOW, Two, content, moving, receipt, shape, travelled, tree};
 
 /// A node that exports `shared` of its workspace.
 fn exporting(rights: &[&str]) -> Two {
@@ -58,4 +58,31 @@ fn who_may_not_read_gets_nothing_and_learns_nothing() {
     two.lap.cli(["rpc", "get-file", two.desk.ticket(), "docs/a/2"]).run().ok();
     two.lap.cli(["rpc", "get-file", two.desk.ticket(), "docs/a/1"]).run().code(4);
     two.lap.cli(["rpc", "get-file", two.desk.ticket(), "docs"]).run().code(4);
+}
+
+#[test]
+fn what_was_interrupted_is_gone_on_with() {
+    let two = exporting(&["--read-only"]);
+    let bytes = content(5, LARGE);
+    two.desk.home().file("shared/big", &bytes);
+    let get = || two.lap.cli(["--json", "rpc", "get-file", two.desk.ticket(), "docs/big"]);
+    let landed = two.lap.workspace().join("big");
+    let getting = get().args(SLOW).start();
+    moving(&two.lap.workspace(), 2);
+    getting.kill9();
+    assert!(!landed.exists(), "what is not whole has no name");
+    // By the same command; and, when that is interrupted as well, by the transfer's name.
+    let getting = get().args(SLOW).start();
+    moving(&two.lap.workspace(), 4);
+    getting.interrupt();
+    getting.finish().code(130);
+    let (id, state) = super::state(&two.lap);
+    assert_eq!(state, "interrupted");
+    let resume = ["--json", "rpc", "transfers", "resume", &id, "--limit-rate", "1GiB"];
+    let ran = two.lap.cli(resume).run().ok();
+    let sent = travelled(&ran.json_lines());
+    assert!(sent <= LARGE - 4 * MIB, "what had arrived travelled again: {sent}");
+    assert!(fs::read(&landed).unwrap() == bytes);
+    assert!(!two.lap.workspace().join(".clankers-part").exists(), "nothing is left beside it");
+    assert_eq!(super::state(&two.lap).1, "done");
 }

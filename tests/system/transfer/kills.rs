@@ -1,10 +1,16 @@
 //! Either side killed at any moment: it ends whole, and little is sent twice.
 
-use std::{fs, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use clankers_tests::forge;
+use clankers_tests::{cli::Running, forge};
 
-use super::{MIB, Two, receipt, shape, tree};
+use super::{MIB, Two, shape, travelled, tree};
 
 /// How often a side is killed (count); the long run takes `CLANKERS_KILLS=200`.
 fn kills() -> usize {
@@ -13,75 +19,143 @@ fn kills() -> usize {
 
 /// Bytes that may be sent again for one kill.
 const AGAIN: u64 = 4 * MIB as u64;
+/// A file of so many blocks (1 MiB each) and a little more.
+const LARGE: &str = "large";
+const BLOCKS: usize = 7;
+/// How fast it is sent: so that a kill falls amid it, whatever the machine.
+const RATE: [&str; 2] = ["--limit-rate", "24MiB"];
+/// What is left when it is not killed any more (bytes).
+const NEARLY: u64 = 2 * MIB as u64;
+/// How long a killed transfer may take to move again (time).
+const MOVES: Duration = Duration::from_secs(30);
 
-/// Bytes that the receiver has of what is not whole.
+/// Bytes that the receiver has of what is not whole: those of small files; and of the large one, whose room is taken at
+/// once, the blocks that the journal has.
 fn had(two: &Two) -> u64 {
-    let parts = two.inbox().join(".clankers-part");
-    let mut waiting: Vec<_> =
-        fs::read_dir(&parts).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let parts = fs::read_dir(two.inbox().join(".clankers-part"));
+    let parts = parts.into_iter().flatten().flatten().map(|entry| entry.path());
+    parts.map(|part| small(&part.join("tree")) + large(&part.join("journal"))).sum()
+}
+
+fn small(tree: &Path) -> u64 {
+    let mut waiting = vec![tree.to_owned()];
     let mut bytes = 0;
     while let Some(path) = waiting.pop() {
         let Ok(meta) = fs::symlink_metadata(&path) else { continue };
         if meta.is_dir() {
             waiting.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
-        } else if path.components().any(|part| part.as_os_str() == "tree") {
-            use std::os::unix::fs::MetadataExt as _;
-            bytes += meta.blocks() * 512;
+        } else if !path.ends_with(LARGE) {
+            bytes += meta.len().min(meta.blocks() * 512);
         }
     }
     bytes
+}
+
+/// Of a file of several blocks there is a record (64 bytes) of another block than its first.
+fn large(journal: &Path) -> u64 {
+    let records = fs::read(journal).unwrap_or_default();
+    let of = |record: &[u8]| (record[8..24].to_vec(), usize::from(record[4]));
+    let blocks: BTreeSet<_> = records.chunks_exact(64).map(of).collect();
+    let key = blocks.iter().find(|(_, block)| *block > 0).map(|(key, _)| key);
+    let whole = blocks.iter().filter(|(of, block)| Some(of) == key && *block < BLOCKS).count();
+    whole as u64 * MIB as u64
+}
+
+/// What was seen of all kills.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Kills of either side.
+    sender: usize,
+    receiver: usize,
+    /// Of those: when a part of it was there, and not all.
+    amid: usize,
+    /// Ends that were measured, and the most that was sent twice (bytes).
+    ends: usize,
+    again: u64,
+}
+
+impl Seen {
+    fn kills(&self) -> usize {
+        self.sender + self.receiver
+    }
+}
+
+/// Some number below `n`.
+fn some(n: u64) -> u64 {
+    u64::from_le_bytes(forge::random()) % n.max(1)
+}
+
+/// Waits until the receiver has so many bytes, or the transfer is over; whether it is.
+fn reaches(two: &Two, sending: &Running, goal: u64) -> bool {
+    let begun = Instant::now();
+    while had(two) < goal {
+        if sending.process().wait(Duration::from_millis(1)).is_some() {
+            return true;
+        }
+        assert!(begun.elapsed() < MOVES, "{goal} bytes do not come: {}", sending.process().story());
+    }
+    // And any time after that, the last of it included.
+    sending.process().wait(Duration::from_millis(some(60))).is_some()
+}
+
+/// Sends it through kills until it is whole.
+fn through(two: &mut Two, dir: &Path, total: u64, seen: &mut Seen) {
+    let there = two.inbox().join(dir.file_name().unwrap());
+    loop {
+        let before = had(two);
+        let sending = two.send([dir.to_str().unwrap()]).args(RATE).start();
+        // Anywhere in what is left; what is nearly there ends.
+        let left = total.saturating_sub(before);
+        let last = left < NEARLY || seen.kills() >= kills();
+        if last || reaches(two, &sending, before + 1 + some(left)) {
+            let sent = travelled(&sending.finish().ok().json_lines()) as u64;
+            let again = sent.saturating_sub(left);
+            assert!(again <= AGAIN, "{sent} of {total} sent, {before} were there");
+            (seen.ends, seen.again) = (seen.ends + 1, seen.again.max(again));
+            return;
+        }
+        if seen.kills().is_multiple_of(2) {
+            sending.kill9();
+            seen.sender += 1;
+        } else {
+            two.desk.kill9();
+            sending.kill9();
+            two.desk.restart();
+            seen.receiver += 1;
+        }
+        seen.amid += usize::from((1..total).contains(&had(two)));
+        // What has its final name is whole, whenever it is looked at.
+        if there.exists() {
+            assert_eq!(shape(&there), shape(dir));
+        }
+    }
 }
 
 #[test]
 fn killed_at_any_moment_it_ends_whole_and_little_is_sent_twice() {
     let mut two = Two::with(&["--drop"]);
     let names: Vec<String> = (0..120).map(|n| format!("d{}/f{n}", n % 11)).collect();
-    let mut killed = 0;
-    let mut round = 0;
-    while killed < kills() {
-        round += 1;
+    let (mut seen, begun) = (Seen::default(), Instant::now());
+    for round in 0.. {
+        if seen.kills() >= kills() {
+            break;
+        }
         let files: Vec<(&str, usize)> = names
             .iter()
             .enumerate()
             .map(|(n, name)| (name.as_str(), (n * 7919 + round * 31) % (MIB * 2 / 3)))
+            .chain([(LARGE, BLOCKS * MIB + round)])
             .collect();
         let total: u64 = files.iter().map(|(_, len)| *len as u64).sum();
         let dir = tree(&two.lap, &format!("round{round}"), &files);
+        through(&mut two, &dir, total, &mut seen);
         let there = two.inbox().join(format!("round{round}"));
-        loop {
-            let before = had(&two);
-            let sending = two.send([dir.to_str().unwrap()]).start();
-            let wait = u64::from(u16::from_le_bytes(forge::random())) % 1200;
-            let over = sending.process().wait(Duration::from_millis(wait)).is_some();
-            if over || killed >= kills() {
-                let ran = sending.finish().ok();
-                let lines = ran.json_lines();
-                let said = receipt(&lines);
-                assert_eq!(said["files"], files.len());
-                let sent = said["sent_bytes"].as_u64().unwrap();
-                assert!(
-                    sent <= total.saturating_sub(before) + AGAIN,
-                    "{sent} of {total} sent, {before} were there"
-                );
-                break;
-            }
-            killed += 1;
-            if killed.is_multiple_of(2) {
-                sending.kill9();
-            } else {
-                two.desk.kill9();
-                sending.kill9();
-                two.desk.restart();
-            }
-            // What has its final name is whole, whenever it is looked at.
-            if there.exists() {
-                assert_eq!(shape(&there), shape(&dir), "round {round}");
-            }
-        }
         assert_eq!(shape(&there), shape(&dir), "round {round}");
         fs::remove_dir_all(&there).unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
+    eprintln!("{seen:?} in {} s", begun.elapsed().as_secs());
+    assert!(seen.amid * 2 >= seen.kills(), "most kills fell before it began or after it ended: {seen:?}");
     let parts = two.inbox().join(".clankers-part");
     let left = fs::read_dir(&parts).into_iter().flatten().flatten();
     let left: Vec<_> = left.map(|entry| entry.file_name().into_string().unwrap()).collect();

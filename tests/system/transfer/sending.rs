@@ -1,8 +1,8 @@
 //! What arrives, and how it is told.
 
-use std::{fs, time::Duration};
+use std::fs;
 
-use clankers_tests::{NodeHome, wait::until};
+use clankers_tests::NodeHome;
 
 use super::{MIB, Two, content, receipt, shape, tree};
 use crate::BIN;
@@ -112,44 +112,4 @@ fn names_that_are_taken_are_dealt_with_as_asked() {
     assert_eq!(name(&["--on-conflict", "overwrite"], 0).unwrap(), "a.txt");
     assert_eq!(fs::read_to_string(two.inbox().join("a.txt")).unwrap(), "another");
     assert_eq!(name(&["--on-conflict", "skip"], 0).unwrap(), "a.txt");
-}
-
-/// The node goes on with it when the command line has left; and finds its way again when the receiver comes back.
-#[test]
-fn a_detached_transfer_ends_without_its_command_line() {
-    let mut two = Two::with(&["--drop"]);
-    let sender = two.lap.start();
-    let file = two.lap.file("big", content(3, 20 * MIB));
-    sender.cli(["rpc", "peers", "add", two.desk.ticket()]).run().ok();
-    let desk = two.desk.id().to_string();
-    let landed = two.inbox().join("big");
-    two.desk.kill9();
-    sender.cli(["rpc", "send-file", &desk, file.to_str().unwrap(), "--detach"]).run().ok();
-    two.desk.restart();
-    until("it arrives", Duration::from_secs(60), || landed.exists().then_some(()));
-    assert!(fs::read(&landed).unwrap() == content(3, 20 * MIB));
-    let listed = until("it is done", Duration::from_secs(10), || {
-        let listed = sender.cli(["--json", "rpc", "transfers", "list"]).run().ok();
-        listed.out().contains("\"done\"").then_some(listed)
-    });
-    assert!(listed.out().contains("\"done\""));
-}
-
-/// A node that is killed while it sends goes on when it starts again.
-#[test]
-fn a_detached_transfer_survives_its_own_node() {
-    let two = Two::with(&["--drop"]);
-    let mut sender = two.lap.start();
-    sender.cli(["rpc", "peers", "add", two.desk.ticket()]).run().ok();
-    let file = two.lap.file("big", content(4, 150 * MIB));
-    let desk = two.desk.id().to_string();
-    sender.cli(["rpc", "send-file", &desk, file.to_str().unwrap(), "--detach"]).run().ok();
-    let parts = two.inbox().join(".clankers-part");
-    until("it has begun", Duration::from_secs(30), || parts.exists().then_some(()));
-    sender.kill9();
-    let landed = two.inbox().join("big");
-    assert!(!landed.exists(), "it was killed too late to show anything");
-    sender.restart();
-    until("it arrives", Duration::from_secs(60), || landed.exists().then_some(()));
-    assert!(fs::read(&landed).unwrap() == content(4, 150 * MIB));
 }

@@ -7,72 +7,18 @@ use clankers_protocol::{
     Message,
     message::Ext,
     refusal::RefusalCode,
-    request::transfer::{
-        DoneFile, Entry, EntryKind, FileAccept, FileBlock, FileCommit, FileData, FileDone, FileManifest,
-        FileOffer, OnConflict,
-    },
-    transfer::{Cv, FileIdentity, Root, SourceIdentity, TransferId, tree::hash_block},
+    request::transfer::{DoneFile, EntryKind, FileCommit, FileDone, FileManifest, FileOffer},
+    transfer::{Root, TransferId, tree::hash_block},
 };
 use clankers_tests::{
-    Node, NodeHome, forge,
-    hostile::{Answer, Guest, Hostile, Talk, frame},
+    forge,
+    hostile::{Answer, Hostile, frame},
 };
 
-use super::shape;
-use crate::BIN;
-
-struct Intruder {
-    node: Node,
-    peer: Hostile,
-    guest: Guest,
-}
-
-async fn intruder() -> Intruder {
-    let node = NodeHome::new(BIN).start();
-    let peer = Hostile::start().await;
-    let spec = GrantSpec::default().with_files(true, false);
-    let chain = forge::grant(&node.home().seed(), peer.id(), &spec);
-    let (guest, _) = peer.welcomed(node.address(), vec![chain]).await;
-    Intruder { node, peer, guest }
-}
-
-fn entry(parent: u32, name: &str, kind: EntryKind, size: u64) -> Entry {
-    Entry { parent, name: name.into(), kind, size, mode: 0o644, mtime_ns: 1, id: FileIdentity([1; 16]) }
-}
-
-fn file(name: &str, size: u64) -> FileOffer {
-    FileOffer {
-        leaf: None,
-        transfer: TransferId(forge::random()),
-        name: name.into(),
-        source: SourceIdentity(forge::random()),
-        bytes: size,
-        files: 1,
-        dirs: 0,
-        to: None,
-        on_conflict: OnConflict::Rename,
-        lanes: 1,
-        entries: vec![entry(0, name, EntryKind::File, size)],
-        ext: Ext::default(),
-    }
-}
-
-fn dir(entries: Vec<Entry>) -> FileOffer {
-    let files: Vec<_> = entries.iter().filter(|entry| entry.kind == EntryKind::File).collect();
-    let (bytes, count) = (files.iter().fold(0_u64, |sum, file| sum.wrapping_add(file.size)), files.len());
-    let dirs = u32::try_from(entries.len() - count).unwrap();
-    FileOffer { bytes, files: u32::try_from(count).unwrap(), dirs, entries, ..file("root", 0) }
-}
-
-/// The first answer that is not a beat.
-async fn answer(talk: &mut Talk) -> Answer {
-    loop {
-        match talk.answer().await {
-            Answer::Frame(frame) if frame.kind == clankers_protocol::kind::Kind::FILE_PROGRESS => {}
-            other => return other,
-        }
-    }
-}
+use super::{
+    peer::{accepted, answer, block, dir, entry, file, intruder, lane},
+    shape,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_manifests_are_refused_and_leave_nothing() {
@@ -149,19 +95,6 @@ async fn bad_manifests_are_refused_and_leave_nothing() {
     let inbox = intruder.node.home().path().join("inbox");
     assert!(fs::read_dir(&inbox).into_iter().flatten().next().is_none(), "{:?}", shape(&inbox));
     intruder.peer.close().await;
-}
-
-async fn accepted(talk: &mut Talk) -> FileAccept {
-    answer(talk).await.message()
-}
-
-async fn lane(guest: &Guest, transfer: TransferId) -> Talk {
-    guest.say(&FileData { transfer, lane: 0, ext: Ext::default() }).await
-}
-
-fn block(file: u32, block: u32, bytes: &[u8], cv: Cv) -> Vec<u8> {
-    let head = FileBlock { file, block, len: u32::try_from(bytes.len()).unwrap(), cv };
-    [frame(FileBlock::KIND, &head.encode()), bytes.to_vec()].concat()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use clankers_tests::{NodeHome, wait::until};
 
-use super::{MIB, Two, receipt, tree};
+use super::{LARGE, MIB, Two, moving, receipt, state, travelled, tree};
 use crate::BIN;
 
 #[test]
@@ -49,21 +49,12 @@ fn what_makes_no_sense_is_said_before_anybody_is_asked() {
     assert_eq!(lap.cli(["--json", "rpc", "transfers"]).run().ok().json(), serde_json::json!([]));
 }
 
-/// The state of the only transfer of this home.
-fn state(home: &NodeHome) -> (String, String) {
-    let listed = home.cli(["--json", "rpc", "transfers", "list"]).run().ok().json();
-    let (id, state) = (&listed[0]["id"], &listed[0]["state"]);
-    (id.as_str().unwrap_or_default().to_owned(), state.as_str().unwrap_or_default().to_owned())
-}
-
 #[test]
 fn an_interrupted_transfer_says_how_to_go_on_and_goes_on() {
     let two = Two::with(&["--drop"]);
-    let dir = tree(&two.lap, "d", &[("a", 300 * MIB)]);
-    let mut sending = two.send([dir.to_str().unwrap()]).start();
-    until("bytes move", Duration::from_secs(60), || {
-        (sending.json_of_type("progress")["bytes"].as_u64() > Some(0)).then_some(())
-    });
+    let dir = tree(&two.lap, "d", &[("a", LARGE)]);
+    let sending = two.send_slowly(&dir).start();
+    moving(&two.inbox(), 2);
     sending.interrupt();
     let ran = sending.finish().code(130);
     let error = ran.error();
@@ -71,11 +62,10 @@ fn an_interrupted_transfer_says_how_to_go_on_and_goes_on() {
     assert_eq!(now, "interrupted");
     let hint = format!("clankers rpc transfers resume {}", &id[..10]);
     assert!(error.to_string().contains(&hint), "{error}");
-    let ran = two.lap.cli(["--json", "rpc", "transfers", "resume", &id[..10]]).run().ok();
-    let lines = ran.json_lines();
-    let said = receipt(&lines);
-    assert_eq!(said["bytes"], (300 * MIB) as u64);
-    assert!(said["sent_bytes"].as_u64() < Some(300 * MIB as u64), "all was sent again: {said}");
+    let resume = ["--json", "rpc", "transfers", "resume", &id[..10], "--limit-rate", "1GiB"];
+    let lines = two.lap.cli(resume).run().ok().json_lines();
+    assert_eq!(receipt(&lines)["bytes"], LARGE);
+    assert!(travelled(&lines) < LARGE, "all was sent again: {lines:?}");
     assert_eq!(state(&two.lap), (id.clone(), "done".into()));
     two.lap.cli(["rpc", "transfers", "resume", &id]).run().code(1);
     two.lap.cli(["rpc", "transfers", "cancel", &id]).run().code(1);
@@ -119,16 +109,14 @@ fn progress_comes_each_second_and_the_receipt_last() {
 #[test]
 fn whoever_comes_back_is_not_kept_waiting_by_its_own_ghost() {
     let two = Two::with(&["--drop"]);
-    let dir = tree(&two.lap, "d", &[("a", 300 * MIB)]);
-    let mut sending = two.send([dir.to_str().unwrap()]).start();
-    until("bytes move", Duration::from_secs(60), || {
-        (sending.json_of_type("progress")["bytes"].as_u64() > Some(0)).then_some(())
-    });
+    let dir = tree(&two.lap, "d", &[("a", LARGE)]);
+    let sending = two.send_slowly(&dir).start();
+    moving(&two.inbox(), 2);
     // The receiver cannot know that nobody is left on that connection, until half a minute has passed.
     sending.kill9();
+    assert!(!two.inbox().join("d").exists(), "it was over before it was killed");
     let ran = two.send([dir.to_str().unwrap()]).run().ok();
     let tries = ran.err().matches("running already").count();
     assert!(tries <= 3, "it was kept waiting: {}", ran.story());
-    let lines = ran.json_lines();
-    assert!(receipt(&lines)["sent_bytes"].as_u64() < Some(300 * MIB as u64), "all was sent again");
+    assert!(travelled(&ran.json_lines()) < LARGE, "all was sent again");
 }

@@ -1,5 +1,10 @@
 //! Finding a node that is there already, from another host of the emulated LAN: by our browser, and by
-//! iroh-mdns-address-lookup, each from nothing, turn by turn.
+//! iroh-mdns-address-lookup, each from nothing, turn by turn. Beside it: mDNS in a [`storm`], [`gossip`] beside one that
+//! spams, and what teams of real nodes cost, in [`members`].
+
+pub(crate) mod gossip;
+pub(crate) mod members;
+pub(crate) mod storm;
 
 use std::{future::Future, sync::mpsc, thread, time::Instant};
 
