@@ -5,6 +5,7 @@
 //! of its own, as our requests are; over TCP all on one connection.
 
 mod bulk;
+mod endpoint;
 mod iroh;
 pub mod lan;
 mod quinn;

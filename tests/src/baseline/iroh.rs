@@ -1,38 +1,15 @@
 //! Echo over iroh as it comes: loopback only, no relay, no lookup.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
-use iroh::{
-    Endpoint, EndpointAddr, EndpointId, TransportAddr,
-    endpoint::{Connection, presets},
-};
+use iroh::endpoint::Connection;
 
-use super::{PAYLOAD, timed};
+use super::{PAYLOAD, endpoint, timed};
 
 const ALPN: &[u8] = b"clankers-baseline/1";
 
-async fn bind(alpns: Vec<Vec<u8>>) -> Endpoint {
-    Endpoint::builder(presets::Minimal)
-        .alpns(alpns)
-        .clear_ip_transports()
-        .bind_addr("127.0.0.1:0")
-        .expect("an address")
-        .bind()
-        .await
-        .expect("an endpoint")
-}
-
 pub(super) async fn serve(announce: impl FnOnce(String)) {
-    let endpoint = bind(vec![ALPN.to_vec()]).await;
-    let addr = endpoint.bound_sockets().into_iter().next().expect("a socket");
-    announce(format!("{}@{addr}", endpoint.id()));
-    while let Some(incoming) = endpoint.accept().await {
-        tokio::spawn(async move {
-            if let Ok(connection) = incoming.await {
-                echo(connection).await;
-            }
-        });
-    }
+    endpoint::serve(ALPN, announce, echo).await;
 }
 
 async fn echo(connection: Connection) {
@@ -47,12 +24,7 @@ async fn echo(connection: Connection) {
 }
 
 pub(super) async fn ping(at: &str, count: u32) -> Vec<Duration> {
-    let (id, addr) = at.split_once('@').expect("id@address");
-    let id: EndpointId = id.parse().expect("an id");
-    let addr: SocketAddr = addr.parse().expect("an address");
-    let endpoint = bind(Vec::new()).await;
-    let to = EndpointAddr::from_parts(id, [TransportAddr::Ip(addr)]);
-    let connection = endpoint.connect(to, ALPN).await.expect("the server");
+    let (endpoint, connection) = endpoint::connect(at, ALPN).await;
     let times = timed(count, || async {
         let (mut send, mut recv) = connection.open_bi().await.expect("a stream");
         send.write_all(&PAYLOAD).await.expect("sent");
