@@ -93,6 +93,10 @@ impl Reader<'_> {
         let Some(text) = text::clean(bytes) else {
             return self.notes.skip(Kind::Instructions, &label, "it is not text: it holds NUL bytes");
         };
+        if text.trim().is_empty() && !head.is_whole() {
+            let why = format!("its first {} KiB are blank", limits::INSTRUCTIONS_BYTES / 1024);
+            return self.notes.skip(Kind::Instructions, &label, &why);
+        }
         let repeats = rel.ends_with("CLAUDE.md") && text.trim() == "@AGENTS.md";
         if text.trim().is_empty() || repeats || self.read.iter().any(|other| other.text == text) {
             return;
@@ -228,6 +232,16 @@ mod tests {
         assert_eq!(read[0].cut_from, Some(1_100_000));
         let notes: Vec<String> = notes.into_vec().iter().map(Note::to_string).collect();
         assert!(notes[0].contains("too long") && notes[1].contains("not used"), "{notes:?}");
+    }
+
+    #[test]
+    fn a_file_that_begins_with_nothing_but_blanks_is_not_left_out_unsaid() {
+        let (_dir, places) = world();
+        let text = [vec![b' '; limits::INSTRUCTIONS_BYTES], b"\nnever push".to_vec()].concat();
+        fs::write(places.project().join("AGENTS.md"), text).unwrap();
+        let (read, notes) = told(&places);
+        assert!(read.is_empty());
+        assert!(notes[0].to_string().contains("first 64 KiB are blank"), "{notes:?}");
     }
 
     proptest! {
