@@ -125,6 +125,15 @@ pub enum Event {
         /// In which life.
         life: u32,
     },
+    /// A connection that gossip needed no more when it was not open yet: given up once it carries nothing.
+    Spare {
+        /// Whose.
+        host: u32,
+        /// In which life.
+        life: u32,
+        /// With whom.
+        peer: u32,
+    },
     /// Gossip has waited long enough for leave to talk to a member.
     WantOver {
         /// Who waits.

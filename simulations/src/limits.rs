@@ -47,6 +47,8 @@ pub const CONNECTIONS: usize = 1_024;
 pub const LINKS: usize = 256;
 /// A connection for requests that carries nothing is closed after so long, microseconds.
 pub const LINK_IDLE: Micros = 300 * SECOND;
+/// A connection of the team with one that is no neighbour is kept unused for so long, microseconds: as the mesh has it.
+pub const SPARE: Micros = 10 * SECOND;
 /// How long a payload that was let through is known, microseconds: as long as gossip's core knows it.
 pub const PASSED: Micros = 90 * SECOND;
 /// Between a goodbye and the end, microseconds: a neighbour that gossip only announces payloads to has to ask for it.

@@ -158,6 +158,12 @@ impl Wire {
         self.end(host, peer, lane).is_some()
     }
 
+    /// Whether it is open.
+    #[must_use]
+    pub fn is_open(&self, host: u32, peer: u32, lane: Lane) -> bool {
+        self.end(host, peer, lane).is_some_and(|end| end.open)
+    }
+
     /// Send, dialing when there is no connection. False when too much waits already: the connection is to be given
     /// up.
     pub fn send(

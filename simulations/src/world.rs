@@ -252,6 +252,12 @@ impl World {
                     self.recheck(host);
                 }
             }
+            Event::Spare { host, life, peer } => {
+                if self.wire.life(host) == life {
+                    self.digest.event(self.now, 11, [host.into(), peer.into(), 0]);
+                    self.spare(host, peer);
+                }
+            }
             Event::WantOver { host, life, peer, number } => {
                 if self.wire.life(host) == life {
                     self.digest.event(self.now, 8, [host.into(), peer.into(), number]);

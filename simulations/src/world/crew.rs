@@ -231,12 +231,7 @@ impl World {
                 let life = self.wire.life(host);
                 self.queue.push(self.now + after, Event::Timer { host, life, timer });
             }
-            Wish::Close(peer) => {
-                if let Some(one) = self.host_mut(host) {
-                    one.waiting.remove(&peer);
-                }
-                self.close(host, peer, Lane::Team);
-            }
+            Wish::Close(peer) => self.release(host, peer),
             Wish::Up(peer) => {
                 let member = names::id(peer);
                 self.peering(host, peering::Input::Up(member));

@@ -8,7 +8,7 @@ use super::World;
 use crate::{
     event::{Carried, Event, Packet},
     host::Waiting,
-    limits::{HELD, WANT_TIMEOUT},
+    limits::{HELD, SPARE, WANT_TIMEOUT},
     names,
     wire::{Lane, Transport, Way},
 };
@@ -149,6 +149,38 @@ impl World {
         let waiting = self.host_mut(host).and_then(|one| one.waiting.remove(&peer));
         for message in waiting.into_iter().flat_map(|waiting| waiting.messages) {
             self.send_gossip(host, peer, message);
+        }
+    }
+
+    /// Gossip needs the connection no more. As in the shipping shell what was sent goes out first and the core is told
+    /// that the connection is gone: else it would wait for this neighbour's answer, and keep its place, for ever. A dial
+    /// under way is let be, since something waits for it.
+    pub(super) fn release(&mut self, host: u32, peer: u32) {
+        if self.wire.is_open(host, peer, Lane::Team) {
+            self.close(host, peer, Lane::Team);
+            self.gossip(host, false, |gossip, now, out| gossip.lost(now, peer, out));
+        } else if self.wire.known(host, peer, Lane::Team)
+            || self.host(host).is_some_and(|one| one.waiting.contains_key(&peer))
+        {
+            self.spare_later(host, peer);
+        }
+    }
+
+    fn spare_later(&mut self, host: u32, peer: u32) {
+        let life = self.wire.life(host);
+        self.queue.push(self.now + SPARE, Event::Spare { host, life, peer });
+    }
+
+    /// Gives up a connection with one that is no neighbour, unless it carried something lately.
+    pub(super) fn spare(&mut self, host: u32, peer: u32) {
+        let neighbor = self.host(host).is_none_or(|one| one.gossip.neighbors().contains(&peer));
+        if neighbor || !self.wire.is_open(host, peer, Lane::Team) {
+            return;
+        }
+        if self.wire.idle(host, Lane::Team, (self.now + 1).saturating_sub(SPARE)).contains(&peer) {
+            self.release(host, peer);
+        } else {
+            self.spare_later(host, peer);
         }
     }
 
