@@ -25,6 +25,8 @@ impl AsFd for Dir {
     }
 }
 
+/// In the names of directories that are being removed, between what is removed and a number.
+const REMOVED: &str = ".removed-";
 const DIR_FLAGS: OFlags = os::PLAIN.union(OFlags::RDONLY).union(OFlags::DIRECTORY);
 
 impl Dir {
@@ -131,7 +133,7 @@ impl Dir {
     /// Removes everything of that name, however deep; what is not there is fine. Never leaves the directory.
     ///
     /// A directory in a directory is first moved up beside its parent, under a name of its own: so depth costs neither
-    /// descriptors nor stack.
+    /// descriptors nor stack. A kill leaves such names behind: [`Self::finish_removals`].
     pub(crate) fn remove_tree(&self, name: &str) -> io::Result<()> {
         match self.unlink(name) {
             Err(error) if is_dir_error(&error) => {}
@@ -160,7 +162,7 @@ impl Dir {
                 }
                 let up = loop {
                     moved = moved.saturating_add(1);
-                    let up = format!("{name}.removed-{moved}");
+                    let up = format!("{name}{REMOVED}{moved}");
                     if self.look(&up)?.is_none() {
                         break up;
                     }
@@ -175,6 +177,16 @@ impl Dir {
             self.rmdir(&at)?;
         }
         Ok(())
+    }
+
+    /// Removes what removals left that a kill cut short. The caller sees to it that none is under way.
+    pub(crate) fn finish_removals(&self) -> io::Result<()> {
+        let mut left = Vec::new();
+        for entry in self.names()? {
+            let (name, _) = entry?;
+            left.extend(String::from_utf8(name).ok().filter(|name| name.contains(REMOVED)));
+        }
+        left.iter().try_for_each(|name| self.remove_tree(name))
     }
 }
 

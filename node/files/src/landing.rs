@@ -32,7 +32,7 @@ use crate::{
     limits,
     listing::Item,
     os,
-    place::{Place, Wish},
+    place::{Guard, Place, Wish},
 };
 
 /// The name of what arrives, within its part directory: a file or a directory that is renamed at the end.
@@ -143,8 +143,10 @@ impl Landing {
     /// `Io`.
     pub fn forget(self) -> Result<()> {
         let Start { parts, id, place, journal, .. } = self.start;
-        parts.remove_tree(id.as_str()).map_err(|e| FilesError::writing("remove", id.as_str(), &e))?;
-        drop(journal);
+        let failed = |e: std::io::Error| FilesError::writing("remove", id.as_str(), &e);
+        let guard = Guard::take(&parts).map_err(failed)?;
+        parts.remove_tree(id.as_str()).map_err(failed)?;
+        drop((journal, guard));
         place.tidy();
         Ok(())
     }

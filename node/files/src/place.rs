@@ -207,6 +207,10 @@ impl Place {
 
     /// The same for who holds the guard.
     pub(crate) fn tidy_guarded(&self) {
+        if let Ok(Some(parts)) = self.parts() {
+            // What cannot be removed now is tried again the next time.
+            let _ = parts.finish_removals();
+        }
         // Fails when something is in it.
         let _ = self.base.rmdir(limits::PARTS_DIR);
     }

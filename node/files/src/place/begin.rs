@@ -78,6 +78,8 @@ impl Place {
         let target = self.target(&to)?;
         // Held until the transfer has its lock and its name.
         let (parts, _guard) = Guard::ready(&self.base).map_err(failed)?;
+        // What cannot be removed is in nobody's way.
+        let _ = parts.finish_removals();
         let id = PartId::of(&wish.principal, &to, &wish.root_name, &wish.source);
         let transfer_id = wish.transfer_id.to_string();
         let done: Option<Done> = about::read(&parts, &id.done_name());

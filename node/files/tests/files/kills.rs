@@ -137,6 +137,22 @@ fn a_receiver_that_is_killed_while_it_joins_directories_goes_on() {
     killed_again_and_again(OnConflict::Overwrite);
 }
 
+/// A removal that was killed midway leaves directories under names of their own.
+#[test]
+fn what_a_kill_left_of_a_removal_goes_with_the_next_transfer() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path());
+    let left = dir.path().join(".clankers-part").join(format!("{}.removed-7", "a".repeat(32)));
+    fs::create_dir_all(left.join("d/e")).unwrap();
+    fs::write(left.join("d/e/f"), b"left").unwrap();
+    let place = Place::open(dir.path()).unwrap();
+    talk(dir.path(), OnConflict::Rename, 1).whole(&place).unwrap();
+    assert_eq!(parts_in(dir.path()), Vec::<String>::new());
+    fs::create_dir_all(left.join("d/e")).unwrap();
+    place.sweep(Duration::from_secs(3_600)).unwrap();
+    assert_eq!(parts_in(dir.path()), Vec::<String>::new(), "and with a look for what is old");
+}
+
 /// A small file system in memory; needs root and Linux.
 struct Small(PathBuf);
 
