@@ -24,6 +24,10 @@ pub const VIEWER_WORDS: usize = clankers_protocol::limits::INPUTS_WAITING + 2;
 pub const RENEW_EVERY: Duration = Duration::from_secs(300);
 /// Records of transfers that are kept, the oldest that are over making room (count).
 pub const RECORDS: usize = 200;
+/// Tries to take the lock of a record while somebody looks whether it is held (count).
+pub const RECORD_LOCK_TRIES: usize = 200;
+/// Between two of them (milliseconds).
+pub const RECORD_LOCK_RETRY_MS: u64 = 1;
 /// A record of a transfer (bytes).
 pub const RECORD_BYTES: u64 = 1024 * 1024;
 /// Bytes of a data stream that are read ahead, for the frames of small files.

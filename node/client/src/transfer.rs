@@ -8,10 +8,12 @@
 mod beside;
 mod door;
 mod error;
+mod exports;
 mod get;
 pub mod job;
 mod lane;
 mod limit;
+mod lock;
 mod looked;
 mod pace;
 mod pool;
@@ -28,6 +30,7 @@ pub use self::{
     beside::beside,
     door::Door,
     error::TransferError,
+    exports::{Exported, exports},
     job::{BadPath, Finished, GetWish, Job, SendWish, Us, is_missed, look},
     looked::Looked,
     progress::{Phase, Progress},

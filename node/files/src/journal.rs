@@ -76,6 +76,14 @@ pub(crate) struct Journal {
     file: Mutex<File>,
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // Closing alone leaves the lock to a process that is being started at this moment and has a copy of the handle
+        // until it is: who goes on at once would be told that the transfer is running.
+        let _ = self.file.get_mut().unwrap_or_else(PoisonError::into_inner).unlock();
+    }
+}
+
 impl Journal {
     /// Opens the journal of a part directory, making an empty one; `None` when another has it.
     pub(crate) fn open(part: &Dir) -> io::Result<Option<Self>> {

@@ -6,7 +6,7 @@
 //! tells running from interrupted; `<id>.cancel` asks that process to stop.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -15,6 +15,7 @@ use std::{
 use clankers_protocol::{NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::lock::Lock;
 use crate::limits::{RECORD_BYTES, RECORDS};
 
 /// Which way the bytes go.
@@ -171,8 +172,7 @@ pub struct Records {
 pub struct Hold {
     records: Records,
     id: String,
-    /// Locked as long as it is open.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Why a record cannot be kept or found.
@@ -220,13 +220,8 @@ impl Records {
     pub fn hold(&self, id: &str) -> Result<Hold, RecordError> {
         self.ready()?;
         let path = self.path(id, "lock");
-        let opened = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let lock = opened.map_err(|source| disk(&path, source))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(RecordError::Running(id.to_owned())),
-            Err(TryLockError::Error(source)) => return Err(disk(&path, source)),
-        }
+        let taken = Lock::take(&path).map_err(|source| disk(&path, source))?;
+        let lock = taken.ok_or_else(|| RecordError::Running(id.to_owned()))?;
         // What was asked of an earlier run is not asked of this one.
         match fs::remove_file(self.path(id, "cancel")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(disk(&path, error)),
@@ -237,8 +232,7 @@ impl Records {
     /// Whether some process runs this transfer.
     #[must_use]
     pub fn is_running(&self, id: &str) -> bool {
-        let Ok(lock) = OpenOptions::new().write(true).open(self.path(id, "lock")) else { return false };
-        matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
+        Lock::is_held(&self.path(id, "lock"))
     }
 
     /// All that are kept, the latest first; one that no process runs is not running. What cannot be read is left out.

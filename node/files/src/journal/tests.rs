@@ -103,3 +103,15 @@ fn what_is_no_file_is_no_journal() {
     std::os::unix::fs::symlink("/dev/zero", dir.path().join(NAME)).unwrap();
     assert!(Journal::open(&part).is_err() && peek(&part).is_err());
 }
+
+/// A process that is being started has copies of all handles until it runs its own program.
+#[test]
+fn a_lock_ends_with_its_journal_whoever_has_a_copy_of_the_handle() {
+    let (_dir, part) = part();
+    let journal = Journal::open(&part).unwrap().unwrap();
+    let copy = journal.file.lock().unwrap().try_clone().unwrap();
+    assert!(Journal::open(&part).unwrap().is_none(), "it is locked");
+    drop(journal);
+    assert!(Journal::open(&part).unwrap().is_some());
+    drop(copy);
+}
