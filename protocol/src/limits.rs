@@ -165,6 +165,13 @@ pub const PRESENCE_LOST_WAITING: usize = 16;
 pub const PRESENCE_NEIGHBORS: usize = 64;
 /// Presence is exchanged with the same neighbour no sooner than this (milliseconds).
 pub const PRESENCE_SYNC_MS: u64 = 60_000;
+/// After it was told that silent members live a node compares with its neighbours within this time and twice this time, at
+/// random (milliseconds).
+pub const PRESENCE_RIPPLE_MS: u64 = 500;
+/// How often it does so in a row (count); then once in [`PRESENCE_RIPPLE_REST_MS`].
+pub const PRESENCE_RIPPLES: u32 = 3;
+/// See [`PRESENCE_RIPPLES`] (milliseconds).
+pub const PRESENCE_RIPPLE_REST_MS: u64 = 30_000;
 /// Unknown authors after which a node asks in a row (count); then one a second.
 pub const PRESENCE_ASKS: u32 = 32;
 /// Remembered members that the healer looks after (count).
@@ -238,3 +245,5 @@ pub const LEFT_OUT_TEXT_BYTES: usize = 240;
 pub const OFFER_SAMPLE: usize = 16;
 /// How long a manifest may take to come, and a receiver to look at what it has (milliseconds).
 pub const TRANSFER_JUDGE_MS: u64 = 600_000;
+/// Names in one page of what there is to be got (count).
+pub const LISTED_ENTRIES: usize = 1_000;

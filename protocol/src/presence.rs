@@ -36,7 +36,7 @@ use crate::{
     NodeId, TeamId, Timestamp,
     limits::{
         PRESENCE_ASKS, PRESENCE_CHANGE_MS, PRESENCE_LOST_WAITING, PRESENCE_LOST_WITHIN_MS,
-        PRESENCE_NEIGHBORS, PRESENCE_SYNC_MS,
+        PRESENCE_NEIGHBORS, PRESENCE_RIPPLE_MS, PRESENCE_RIPPLE_REST_MS, PRESENCE_RIPPLES, PRESENCE_SYNC_MS,
     },
     timing::{Alarm, Dice, Elapsed},
 };
@@ -59,6 +59,9 @@ pub struct Presence {
     losses: BTreeMap<NodeId, u64>,
     loss_rate: Bucket,
     ask_rate: Bucket,
+    /// Somebody told of members that were taken for silent: when the neighbours are compared with (milliseconds elapsed).
+    ripple: Option<u64>,
+    ripple_rate: Bucket,
     dropped: Dropped,
 }
 
@@ -80,6 +83,8 @@ impl Presence {
             losses: BTreeMap::new(),
             loss_rate: Bucket::new(in_a_row, PRESENCE_CHANGE_MS),
             ask_rate: Bucket::new(PRESENCE_ASKS, 1_000),
+            ripple: None,
+            ripple_rate: Bucket::new(PRESENCE_RIPPLES, PRESENCE_RIPPLE_REST_MS),
             dropped: Dropped::default(),
         }
     }
@@ -121,11 +126,12 @@ impl Presence {
             self.ask_about(elapsed, id, out);
         }
         self.say_losses(elapsed, out);
+        self.pass_on(elapsed, out);
         let live = self.live();
         let beat = self.beat.take((now, elapsed), (self.team, self.me), live, &mut self.dice);
         out.extend(beat.map(|record| Output::Broadcast(Say::Presence(record))));
         let loss = self.losses.values().min().map(|due| (*due).max(self.loss_rate.next()));
-        let due = [self.beat.due(), self.table.next_due(), loss].into_iter().flatten().min();
+        let due = [self.beat.due(), self.table.next_due(), loss, self.ripple].into_iter().flatten().min();
         out.extend(self.alarm.set(now, elapsed, due).map(Output::WakeAt));
     }
 
@@ -204,6 +210,7 @@ impl Presence {
         out: &mut Vec<Output>,
     ) {
         let id = record.body.author;
+        let silent = self.table.get(id).is_some_and(|entry| entry.standing == Standing::Silent);
         let change = match self.table.take(at, age_ms, record) {
             None | Some(Verdict::Same) => None,
             Some(Verdict::Stale) => return self.dropped.stale += 1,
@@ -213,7 +220,28 @@ impl Presence {
             Some(Verdict::Left) => Some(Change::Left),
         };
         self.losses.remove(&id);
+        if silent && age_ms > 0 && change == Some(Change::Came) {
+            let soon = PRESENCE_RIPPLE_MS.saturating_add(self.dice.up_to(PRESENCE_RIPPLE_MS));
+            self.ripple.get_or_insert(at.1.saturating_add(soon));
+        }
         out.extend(change.map(|change| Output::Changed(id, change)));
+    }
+
+    /// What was told on meeting others did not hear: gossip does not say it again, and after a long cut it is about half a
+    /// team. So whoever learns that members live compares with its neighbours, and they with theirs.
+    fn pass_on(&mut self, elapsed: u64, out: &mut Vec<Output>) {
+        if self.ripple.is_none_or(|due| due > elapsed) {
+            return;
+        }
+        if !self.ripple_rate.take(elapsed) {
+            self.ripple = Some(self.ripple_rate.next());
+            return;
+        }
+        self.ripple = None;
+        for id in &self.neighbors {
+            self.table.synced(*id, elapsed);
+            out.push(Output::Sync(*id));
+        }
     }
 
     /// The shell need not look at the signature of what is old.

@@ -1,7 +1,10 @@
 //! Two members that meet.
 
 use super::*;
-use crate::presence::Told;
+use crate::{
+    limits::{PRESENCE_RIPPLE_REST_MS, PRESENCE_RIPPLES},
+    presence::Told,
+};
 
 /// `a` asks `b`, and gives what `b` lacks.
 fn meet(a: &mut Node, b: &mut Node) {
@@ -100,4 +103,68 @@ fn a_removed_member_is_neither_told_nor_kept() {
     b.step(from_b);
     meet(&mut a, &mut b);
     assert!(a.presence.seen(id(3)).is_none());
+}
+
+fn told(author: u8, counter: u64, at: Timestamp) -> Input {
+    let record = Arc::new(signed(record(author, 1, counter, at)));
+    Input::Record { from: id(1), age_ms: 1_000, record, verified: true }
+}
+
+fn syncs(out: &[Output]) -> Vec<NodeId> {
+    let sync = |output: &Output| match output {
+        Output::Sync(id) => Some(*id),
+        _ => None,
+    };
+    out.iter().filter_map(sync).collect()
+}
+
+/// After a long cut a meeting tells of half a team: gossip does not say that again.
+#[test]
+fn what_is_told_of_silent_members_is_passed_on_to_neighbours() {
+    let mut node = Node::started(9);
+    for n in [1, 2] {
+        node.step(Input::Up(id(n)));
+    }
+    // Of somebody who was never heard, one is told on joining: that is nobody's news.
+    assert!(syncs(&node.step(told(5, 1, node.now))).is_empty());
+    assert!(syncs(&node.after(5_000, Input::Tick)).is_empty());
+    let mut counter = 1;
+    let mut passed = Vec::new();
+    for _ in 0..5 {
+        while node.standing(5) != Standing::Silent {
+            node.after(5_000, Input::Tick);
+        }
+        counter += 1;
+        let told = told(5, counter, node.now);
+        let mut out = syncs(&node.step(told));
+        out.extend((0..30).flat_map(|_| syncs(&node.after(100, Input::Tick))));
+        passed.push(out);
+    }
+    assert_eq!(passed[0], [id(1), id(2)], "{passed:?}");
+    // By gossip everybody hears it.
+    while node.standing(5) != Standing::Silent {
+        node.after(5_000, Input::Tick);
+    }
+    node.step(heard(record(5, 1, counter + 1, node.now)));
+    assert_eq!(node.standing(5), Standing::Live);
+    assert!((0..30).all(|_| syncs(&node.after(100, Input::Tick)).is_empty()));
+}
+
+/// A member that goes and comes again and again makes nobody compare without end.
+#[test]
+fn what_is_passed_on_has_a_limit() {
+    let mut node = Node::started(9);
+    node.step(Input::Up(id(1)));
+    let begun = node.now;
+    let mut passed = 0;
+    for counter in 1..200 {
+        node.step(told(5, counter, node.now));
+        // Somebody lost it, and nobody denies it.
+        node.step(lost(2, 5, 1, counter));
+        passed += (0..110).map(|_| syncs(&node.after(100, Input::Tick)).len()).sum::<usize>();
+    }
+    let took = node.now.since(begun);
+    let most =
+        usize::try_from(took / PRESENCE_RIPPLE_REST_MS).unwrap() + usize::try_from(PRESENCE_RIPPLES).unwrap();
+    assert!((10..=most).contains(&passed), "{passed} of at most {most} in {took} ms");
 }
