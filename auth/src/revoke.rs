@@ -45,6 +45,16 @@ pub struct Judged {
     pub bytes: Vec<u8>,
 }
 
+impl Judged {
+    /// Until when it is told on where it is about a membership: for as long as anything that was written before may last.
+    /// What it revokes may end sooner.
+    #[must_use]
+    pub fn told_until(&self) -> Timestamp {
+        let made = self.at.min(self.expires);
+        made.plus_ms(LIFETIME_MAX_SECS * 1_000).max(self.expires)
+    }
+}
+
 /// Why a link cannot be taken back.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
@@ -91,6 +101,15 @@ pub fn judge(bytes: &[u8], now: Timestamp) -> Result<Judged, Denial> {
     Ok(judged)
 }
 
+/// What a revocation says, whether or not anything is left to revoke: its form, both kinds of signatures, and that its issuer
+/// may.
+///
+/// # Errors
+/// [`Denial`] for the first thing that is wrong.
+pub fn read(bytes: &[u8]) -> Result<Judged, Denial> {
+    Ok(whole(bytes)?.0)
+}
+
 /// The same at the node that it is about, which knows more: a witness that was taken back itself, or began before the
 /// epoch, revokes nothing that is not refused already, and would only take room. What the node itself revoked is never
 /// refused for that.
@@ -99,17 +118,22 @@ pub fn judge(bytes: &[u8], now: Timestamp) -> Result<Judged, Denial> {
 /// [`Denial`] for the first thing that is wrong.
 pub fn judge_with(standing: &Standing<'_>, bytes: &[u8]) -> Result<Judged, Denial> {
     let (judged, witness) = whole(bytes)?;
+    in_time(&witness, standing.now)?;
     stands(standing, &judged, &witness)?;
     Ok(judged)
 }
 
 /// The same at a node of the team that it is about: only the team's key and admins take memberships back. A member may
 /// sign links below its own and revoke those, without end; nobody is a member by them, and each node would keep them all.
+/// It proves a removal, so it is good for as long as a membership of before may last ([`Judged::told_until`]).
 ///
 /// # Errors
 /// [`Denial`] for the first thing that is wrong.
 pub fn judge_team(standing: &Standing<'_>, bytes: &[u8]) -> Result<Judged, Denial> {
     let (judged, witness) = whole(bytes)?;
+    if standing.now > judged.told_until() {
+        in_time(&witness, standing.now)?;
+    }
     // The epoch withdraws what this node has issued, not what teams have.
     stands(&Standing { epoch: Timestamp(0), ..*standing }, &judged, &witness)?;
     if judged.revoker != judged.subject {
@@ -124,7 +148,6 @@ pub fn judge_team(standing: &Standing<'_>, bytes: &[u8]) -> Result<Judged, Denia
 }
 
 fn stands(standing: &Standing<'_>, judged: &Judged, witness: &Witness) -> Result<(), Denial> {
-    in_time(witness, standing.now)?;
     if judged.revoker == judged.subject {
         return Ok(());
     }

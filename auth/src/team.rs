@@ -41,6 +41,9 @@ pub const INVITE: &str = "/team/invite";
 /// What an admin is given: both.
 const ADMIN: &str = "/team";
 
+/// The signed fact of a membership that renews another: when the first of the line was written (Unix seconds).
+pub const SINCE_META: &str = "since";
+
 /// A membership that was judged good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -64,6 +67,15 @@ pub struct Member {
     pub expires: Timestamp,
 }
 
+impl Member {
+    /// What its renewal is: the same, and no newer.
+    #[must_use]
+    pub fn again(&self) -> Kind {
+        let since = self.links.last().map_or(Timestamp(0), |leaf| leaf.since);
+        Kind { admin: self.admin, renews: true, since: Some(since) }
+    }
+}
+
 /// One link of a membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemberLink {
@@ -73,6 +85,9 @@ pub struct MemberLink {
     pub audience: NodeId,
     /// From when on it holds: when it was written, as its issuer's clock said; 0 when it does not say.
     pub issued: Timestamp,
+    /// When the first of its line was written: the same, unless it renews another. What a removal is compared with: a renewal
+    /// is written by a machine, which may not know what was removed meanwhile.
+    pub since: Timestamp,
 }
 
 /// Why somebody is no member.
@@ -93,6 +108,12 @@ pub enum NotMember {
 }
 
 impl NotMember {
+    /// Whether it is a matter of dates alone: when the clock is another, it may well be a member.
+    #[must_use]
+    pub fn is_about_dates(&self) -> bool {
+        matches!(self.code(), RefusalCode::Expired | RefusalCode::NotYetValid)
+    }
+
     /// What the peer is told.
     #[must_use]
     pub fn code(&self) -> RefusalCode {
@@ -145,12 +166,14 @@ pub struct Kind {
     pub admin: bool,
     /// It is written again, for as long, until its member is removed.
     pub renews: bool,
+    /// It renews one that stands since then; none is what a person writes.
+    pub since: Option<Timestamp>,
 }
 
 impl From<bool> for Kind {
     /// An admin's, or not; either ends when it says.
     fn from(admin: bool) -> Self {
-        Self { admin, renews: false }
+        Self { admin, ..Self::default() }
     }
 }
 
@@ -238,6 +261,10 @@ fn issue(
     let expires = seconds(now).saturating_add(lifetime_secs.min(left));
     let draft = Delegation::build(subject, audience, command, &nonce);
     let draft = if kind.renews { draft.meta(RENEW_META, Ipld::Bool(true)) } else { draft };
+    let draft = match kind.since {
+        Some(since) => draft.meta(SINCE_META, Ipld::Integer(since.as_secs().into())),
+        None => draft,
+    };
     let link = draft.not_before(seconds(now)).expires(expires).sign(&key, Profile::Strict)?;
     let tokens = links().map(Link::bytes).chain([link.bytes()]);
     Ok(Issued {
@@ -310,7 +337,15 @@ pub fn may_remove(container: &[u8], by: NodeId) -> bool {
 
 fn of_link(link: &Delegation) -> MemberLink {
     let issued = link.not_before().map_or(Timestamp(0), |from| Timestamp::from_secs(from.as_secs()));
-    MemberLink { issuer: node(link.issuer()), audience: node(link.audience()), issued }
+    let since = match link.meta().and_then(|facts| facts.get(SINCE_META)) {
+        None => issued,
+        Some(Ipld::Integer(secs)) => {
+            u64::try_from(*secs).map_or(Timestamp(0), Timestamp::from_secs).min(issued)
+        }
+        // Nobody can tell: then every removal ends it.
+        Some(_) => Timestamp(0),
+    };
+    MemberLink { issuer: node(link.issuer()), audience: node(link.audience()), issued, since }
 }
 
 fn node(did: &Did) -> NodeId {

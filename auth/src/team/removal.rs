@@ -2,7 +2,8 @@
 //!
 //! A removal takes back the memberships that the remover knows. Somebody may have more: an earlier invite, one that
 //! another admin wrote, one that was never shown. So whoever learns of a removal refuses all that was written before it and
-//! that the remover could have taken back as well. What is written later, knowing of the removal, holds.
+//! that the remover could have taken back as well. What a person writes later holds; what renews a membership of before is no
+//! newer than that.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +98,7 @@ impl Removals {
         for link in &member.links {
             above.push(link.issuer);
             let known = self.of.get(&link.audience).into_iter().flatten();
-            let ends = |it: &&Removal| above.contains(&it.by) && link.issued < it.over();
+            let ends = |it: &&Removal| above.contains(&it.by) && link.since < it.over();
             if let Some(removal) = known.copied().find(|it| ends(&it)) {
                 return Some(removal);
             }

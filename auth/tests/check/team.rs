@@ -58,7 +58,7 @@ fn the_creator_invites_an_admin_who_invites_a_member() {
 
 #[test]
 fn a_membership_renews_itself_only_when_its_last_link_says_so() {
-    let kind = Kind { admin: true, renews: true };
+    let kind = Kind { admin: true, renews: true, since: None };
     let key = team::found(&seed(TEAM), id(1), kind, NOW, 30 * DAY, [1; 16]).unwrap();
     let below = invited(1, &key.chain, 2, false).unwrap();
     assert!(judged(1, &key.chain).unwrap().renews);

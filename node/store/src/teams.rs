@@ -21,7 +21,7 @@ use crate::{
     Store, StoreError, limits,
     store::{
         Keep,
-        tables::{META, TEAM_CLAIMS, TEAM_MEMBERS, TEAM_REMOVALS, TEAMS, pack, unpack},
+        tables::{META, TEAM_CLAIMS, TEAM_MEMBERS, TEAMS, pack, unpack},
     },
 };
 
@@ -85,8 +85,9 @@ impl TeamBook<'_> {
         })
     }
 
-    /// Forgets a team, its members, and which tokens they were given. Its key stays where it is. Gives whether there was
-    /// such a team.
+    /// Forgets a team, its members, and which tokens they were given. Its key stays where it is, and who was removed stays
+    /// known: this node may join again, and what proves a removal is told to nobody a second time. Gives whether there was such a
+    /// team.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -96,8 +97,6 @@ impl TeamBook<'_> {
             transaction.open_table(TEAM_MEMBERS)?.retain_in(all, |_, _| false)?;
             let claims = (id.0, [0; 32], "")..=(id.0, [0xff; 32], "\u{10ffff}");
             transaction.open_table(TEAM_CLAIMS)?.retain_in(claims, |_, _| false)?;
-            let removals = (id.0, [0; 32], [0; 32])..=(id.0, [0xff; 32], [0xff; 32]);
-            transaction.open_table(TEAM_REMOVALS)?.retain_in(removals, |_, _| false)?;
             let known = transaction.open_table(TEAMS)?.remove(id.0)?.is_some();
             Ok(known)
         })

@@ -1,5 +1,7 @@
-//! Who was removed from a team, when and by whom: for as long as a membership of before may last. The revocation that proves
-//! it ends with the link that it takes back, which may be sooner.
+//! Who was removed from a team, when and by whom: for as long as a membership of before may last, also when this node leaves the
+//! team meanwhile.
+
+use std::collections::BTreeSet;
 
 use clankers_protocol::{CidDigest, NodeId, TeamId, Timestamp};
 use redb::{ReadableTable, ReadableTableMetadata, Table};
@@ -7,7 +9,10 @@ use redb::{ReadableTable, ReadableTableMetadata, Table};
 use super::TeamBook;
 use crate::{
     StoreError, limits,
-    store::{Keep, tables::TEAM_REMOVALS},
+    store::{
+        Keep,
+        tables::{TEAM_REMOVALS, TEAMS},
+    },
 };
 
 /// Key: team, who, by whom. Value: when, and the link that was taken back.
@@ -28,8 +33,8 @@ pub struct KeptRemoval {
 }
 
 impl TeamBook<'_> {
-    /// Keeps a removal, unless a later one by the same is known. What is over is forgotten; when there are too many, the
-    /// oldest makes room. Gives whether it was news.
+    /// Keeps a removal, unless a later one by the same is known. When there are too many, what is over is forgotten, then the
+    /// oldest of a team that was left, then the oldest. Gives whether it was news.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -49,7 +54,9 @@ impl TeamBook<'_> {
         }
         self.store.write(Keep::Now, |transaction| {
             let mut table = transaction.open_table(TEAM_REMOVALS)?;
-            make_room(&mut table, now)?;
+            let joined = transaction.open_table(TEAMS)?;
+            let joined = joined.iter()?.map(|entry| Ok(entry?.0.value()));
+            make_room(&mut table, &joined.collect::<Result<_, StoreError>>()?, now)?;
             table.insert(key, (removal.at.0, removal.cid.0))?;
             Ok(true)
         })
@@ -74,7 +81,11 @@ impl TeamBook<'_> {
     }
 }
 
-fn make_room(table: &mut Table<'_, Key, Value>, now: Timestamp) -> Result<(), StoreError> {
+fn make_room(
+    table: &mut Table<'_, Key, Value>,
+    joined: &BTreeSet<[u8; 32]>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if table.len()? < limits::TEAM_REMOVALS {
         return Ok(());
     }
@@ -83,13 +94,14 @@ fn make_room(table: &mut Table<'_, Key, Value>, now: Timestamp) -> Result<(), St
     if table.len()? < limits::TEAM_REMOVALS {
         return Ok(());
     }
-    let mut oldest: Option<(u64, Key)> = None;
+    let mut oldest: Option<(bool, u64, Key)> = None;
     for entry in table.iter()? {
         let (key, value) = entry?;
-        let rank = (value.value().0, key.value());
+        let key = key.value();
+        let rank = (joined.contains(&key.0), value.value().0, key);
         oldest = Some(oldest.map_or(rank, |least| least.min(rank)));
     }
-    if let Some((_, key)) = oldest {
+    if let Some((_, _, key)) = oldest {
         table.remove(key)?;
     }
     Ok(())

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use clankers_protocol::{NodeId, request::tokens::Rights};
 
 use super::*;
-use crate::{Home, Secret32};
+use crate::{Home, Secret32, store::tables::TEAM_REMOVALS};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const TEAM: TeamId = TeamId([7; 32]);
@@ -105,7 +105,7 @@ fn a_teams_key_is_private_and_never_replaced() {
 }
 
 #[test]
-fn the_latest_removal_of_somebody_by_somebody_is_kept_until_the_team_is_forgotten() {
+fn the_latest_removal_of_somebody_by_somebody_is_kept_also_when_the_team_is_left() {
     let (_dir, home, store) = open();
     let removal = |member: u8, by: u8, at: u64| KeptRemoval {
         member: NodeId([member; 32]),
@@ -126,9 +126,42 @@ fn the_latest_removal_of_somebody_by_somebody_is_kept_until_the_team_is_forgotte
     drop(store);
     let store = Store::open(&home, NOW).unwrap();
     assert_eq!(store.teams().removals(TEAM).unwrap(), [removal(3, 1, 9), removal(3, 2, 1)]);
-    store.teams().remove(TEAM).unwrap();
-    assert_eq!(store.teams().removals(TEAM).unwrap(), []);
+    // It may be joined again, and a revocation that is known is told to nobody twice.
+    store.teams().put(&team(TEAM)).unwrap();
+    assert!(store.teams().remove(TEAM).unwrap());
+    assert_eq!(store.teams().removals(TEAM).unwrap(), [removal(3, 1, 9), removal(3, 2, 1)]);
     assert_eq!(store.teams().removals(other).unwrap(), [removal(4, 1, 1)]);
+}
+
+#[test]
+fn removals_of_a_team_that_was_left_make_room_first() {
+    let (_dir, _home, store) = open();
+    let removal = |member: u64, at: u64| {
+        let mut id = [0; 32];
+        id[..8].copy_from_slice(&member.to_be_bytes());
+        let cid = clankers_protocol::CidDigest(id);
+        KeptRemoval { member: NodeId(id), by: NodeId([1; 32]), at: NOW.plus_ms(at), cid }
+    };
+    let left = TeamId([8; 32]);
+    for id in [TEAM, left] {
+        store.teams().put(&team(id)).unwrap();
+    }
+    store.teams().put_removal(TEAM, &removal(0, 0), NOW).unwrap();
+    store
+        .write(Keep::Now, |transaction| {
+            let mut table = transaction.open_table(TEAM_REMOVALS)?;
+            for member in 1..limits::TEAM_REMOVALS {
+                let one = removal(member, member);
+                table.insert((left.0, one.member.0, one.by.0), (one.at.0, one.cid.0))?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    store.teams().remove(left).unwrap();
+    store.teams().put_removal(TEAM, &removal(5_000, 1), NOW).unwrap();
+    assert_eq!(store.teams().removals(TEAM).unwrap(), [removal(0, 0), removal(5_000, 1)]);
+    let of_left = store.teams().removals(left).unwrap();
+    assert_eq!((of_left.len() as u64, of_left[0]), (limits::TEAM_REMOVALS - 2, removal(2, 2)));
 }
 
 /// A database as version 2 left it, with everything in it, is brought up to date and loses nothing.
