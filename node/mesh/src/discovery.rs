@@ -3,6 +3,7 @@
 //! [`record`] reads and writes the TXT record, [`table`] keeps what was heard; both are pure. [`Discovery`] is the
 //! handle that the rest of the node holds. Nothing here dials anybody.
 
+mod places;
 pub mod record;
 pub mod table;
 
@@ -18,6 +19,8 @@ use tokio::{sync::watch, time::timeout};
 pub(crate) use record::OwnRecord;
 pub use table::{Discovered, ResolveError};
 use table::{Heard, Table};
+
+use crate::peer::is_dialable;
 
 /// What was found on the local network so far, and news of it. Clones share one table.
 #[derive(Debug, Clone)]
@@ -54,6 +57,19 @@ impl Discovery {
     /// A node said goodbye, or its record ran out.
     pub(crate) fn gone(&self, id: NodeId) {
         self.change(|table, _| table.gone(id));
+    }
+
+    /// A peer proved its id at this address: no record can push that out, only a goodbye or a dial that fails.
+    pub fn reached(&self, id: NodeId, addr: SocketAddr) {
+        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
+        if is_dialable(&addr) {
+            self.change(|table, _| table.reached(id, addr));
+        }
+    }
+
+    /// A peer was not reached at any of its addresses.
+    pub(crate) fn missed(&self, id: NodeId) {
+        self.change(|table, now| table.missed(now, id));
     }
 
     /// Nothing heard so far is certain to be withdrawn when it ends: it runs out unless heard again.

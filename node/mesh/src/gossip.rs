@@ -160,6 +160,7 @@ pub(crate) enum Command {
     Allow(PeerAddress, oneshot::Sender<Result<(), GossipError>>),
     Deny(NodeId, oneshot::Sender<()>),
     Unreachable(NodeId),
+    Moved,
     Neighbors(oneshot::Sender<Vec<NodeId>>),
     Ways(oneshot::Sender<Vec<Way>>),
     Quit(oneshot::Sender<()>),
@@ -274,6 +275,15 @@ impl Gossip {
     /// [`GossipError::Closed`].
     pub async fn unreachable(&self, id: NodeId) -> Result<(), GossipError> {
         self.tell(Command::Unreachable(id)).await
+    }
+
+    /// This node's own addresses have changed. A connection that a neighbour made leads to where this node was, and the neighbour
+    /// would notice that only by the silence; so this node makes another, and what it says meanwhile waits for that one.
+    ///
+    /// # Errors
+    /// [`GossipError::Closed`].
+    pub async fn moved(&self) -> Result<(), GossipError> {
+        self.tell(Command::Moved).await
     }
 
     /// The neighbours of this moment, by id.

@@ -40,8 +40,10 @@ pub const TICKET_BYTES: usize = 4096;
 
 /// Peers remembered from mDNS (count). The oldest makes room for a new one.
 pub const DISCOVERED_PEERS: usize = 1024;
-/// Addresses remembered for one discovered peer (count).
+/// Addresses taken from one record of a discovered peer (count).
 pub const DISCOVERED_ADDRESSES: usize = 16;
+/// Addresses of it that are remembered beside those of its newest record (count).
+pub const DISCOVERED_KEPT: usize = 8;
 /// The TXT record that we send (bytes).
 pub const TXT_BYTES: usize = 200;
 /// A TXT record that we still read (bytes).
@@ -71,6 +73,10 @@ pub const VERIFY_MS: u64 = 2_000;
 /// Records that mdns-sd may keep of others (count). It has no limit of its own; past this one it is started anew.
 /// A node takes four.
 pub const MDNS_CACHE_RECORDS: u64 = 4_096;
+/// How many it may keep right after it was flooded (count): what made-up answers cost grows with its square. Half a second
+/// of a thousand a second fits, so that true answers to a question (a quarter of a second) are among them. It goes back to
+/// [`MDNS_CACHE_RECORDS`] with the longest pause.
+pub const MDNS_FLOODED_RECORDS: u64 = 1_536;
 /// How often they are counted (milliseconds).
 pub const MDNS_GUARD_MS: u64 = 250;
 /// How long mdns-sd may take to count them (milliseconds); past that it is taken to be flooded.
@@ -141,6 +147,9 @@ pub const GOSSIP_LINGER_MS: u64 = 1_000;
 pub const GOSSIP_SPARE_MS: u64 = 10_000;
 /// Age at which one of two connections to the same neighbour is given up (milliseconds).
 pub const GOSSIP_TWIN_MS: u64 = 3_000;
+/// Age at which a connection to a neighbour that dials from elsewhere is given up at once (milliseconds): longer than two that
+/// dial each other need.
+pub const GOSSIP_MOVED_MS: u64 = 1_000;
 /// How often a team's task looks for what has run out (milliseconds).
 pub const GOSSIP_SWEEP_MS: u64 = 1_000;
 /// How long leaving a team may take, goodbyes included (milliseconds).

@@ -1,6 +1,7 @@
 //! mDNS: announces this node and listens for others (RFC 6762, RFC 6763), by the mdns-sd daemon thread.
 
 mod daemon;
+mod pace;
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
@@ -12,7 +13,7 @@ use clankers_protocol::NodeId;
 use mdns_sd::{IfKind, ScopedIp, ServiceDaemon, ServiceEvent, ServiceInfo};
 use tokio::{
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 use crate::{
@@ -21,10 +22,11 @@ use crate::{
         Discovery, OwnRecord,
         record::{self, SERVICE},
     },
-    limits::{BROWSE_AGAIN_MAX_MS, BROWSE_AGAIN_MS, MDNS_CACHE_RECORDS, MDNS_GUARD_MS, SWEEP_MS, VERIFY_MS},
+    limits::{BROWSE_AGAIN_MAX_MS, MDNS_CACHE_RECORDS, MDNS_GUARD_MS, SWEEP_MS, VERIFY_MS},
 };
 
 use daemon::{Plan, Slot};
+use pace::Pace;
 
 /// Why discovery does not start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,31 +149,58 @@ enum End {
 /// Listens until aborted. A lost subscription is opened again, a flooded daemon replaced; what was heard before is
 /// kept in doubt until it is heard anew.
 async fn watch(slot: Slot, own: NodeId, discovery: Option<Discovery>) {
-    let mut pause = BROWSE_AGAIN_MS;
+    let mut pace = Pace::new();
     loop {
         let (daemon, opened) = (slot.daemon(), Instant::now());
-        match listen(&daemon, own, discovery.as_ref()).await {
+        let end = listen(&daemon, own, discovery.as_ref(), pace.records()).await;
+        match &end {
             End::Gone => return,
-            End::Flooded => {
-                tracing::warn!("a flood of mDNS records; beginning anew");
-                if let Err(e) = slot.renew().await {
-                    tracing::debug!("mDNS does not start again yet: {e}");
-                }
-            }
+            End::Flooded => renew(&slot).await,
             End::Closed => tracing::debug!("the mDNS subscription was closed; opening it again"),
         }
         if let Some(discovery) = &discovery {
             discovery.doubt();
         }
-        if opened.elapsed() > Duration::from_millis(BROWSE_AGAIN_MAX_MS) {
-            pause = BROWSE_AGAIN_MS;
-        }
-        sleep(Duration::from_millis(pause)).await;
-        pause = pause.saturating_mul(2).min(BROWSE_AGAIN_MAX_MS);
+        rest(&slot, pace.rest(matches!(end, End::Flooded), opened.elapsed())).await;
     }
 }
 
-async fn listen(daemon: &ServiceDaemon, own: NodeId, discovery: Option<&Discovery>) -> End {
+/// Replaces the daemon; a port that cannot be had now is asked for again, or nobody would ever be heard any more.
+async fn renew(slot: &Slot) {
+    tracing::warn!("a flood of mDNS records; beginning anew");
+    while let Err(e) = slot.renew().await {
+        tracing::debug!("mDNS does not start again yet: {e}");
+        sleep(Duration::from_millis(BROWSE_AGAIN_MAX_MS)).await;
+    }
+}
+
+/// Lets so much time pass. While nobody listens, too, mdns-sd keeps addresses that nobody asked for.
+async fn rest(slot: &Slot, pause: Duration) {
+    let (over, guard) = (Instant::now() + pause, Duration::from_millis(MDNS_GUARD_MS));
+    while Instant::now() < over {
+        sleep_until(over.min(Instant::now() + guard)).await;
+        if let Some(End::Flooded) = burden(&slot.daemon(), MDNS_CACHE_RECORDS).await {
+            renew(slot).await;
+        }
+    }
+}
+
+fn timer(every_ms: u64) -> Interval {
+    let mut timer = interval(Duration::from_millis(every_ms));
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
+
+/// Why listening should end, if mdns-sd keeps more than `most` records or does not say.
+async fn burden(daemon: &ServiceDaemon, most: u64) -> Option<End> {
+    match daemon::records(daemon).await {
+        Ok(count) if count <= most => None,
+        Err(mdns_sd::Error::DaemonShutdown) => Some(End::Gone),
+        _ => Some(End::Flooded),
+    }
+}
+
+async fn listen(daemon: &ServiceDaemon, own: NodeId, discovery: Option<&Discovery>, most: u64) -> End {
     let events = match discovery.map(|_| daemon.browse(SERVICE)) {
         Some(Ok(events)) => Some(events),
         Some(Err(mdns_sd::Error::DaemonShutdown)) => return End::Gone,
@@ -181,22 +210,14 @@ async fn listen(daemon: &ServiceDaemon, own: NodeId, discovery: Option<&Discover
         }
         None => None,
     };
-    let mut sweep = interval(Duration::from_millis(SWEEP_MS));
-    let mut guard = interval(Duration::from_millis(MDNS_GUARD_MS));
-    for timer in [&mut sweep, &mut guard] {
-        timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    }
+    let (mut sweep, mut guard) = (timer(SWEEP_MS), timer(MDNS_GUARD_MS));
     loop {
         tokio::select! {
             event = next(events.as_ref()) => match (event, discovery) {
                 (Some(event), Some(discovery)) => take(own, discovery, event),
                 _ => return End::Closed,
             },
-            _ = guard.tick() => match daemon::records(daemon).await {
-                Ok(count) if count <= MDNS_CACHE_RECORDS => {}
-                Err(mdns_sd::Error::DaemonShutdown) => return End::Gone,
-                _ => return End::Flooded,
-            },
+            _ = guard.tick() => if let Some(end) = burden(daemon, most).await { return end },
             _ = sweep.tick() => if let Some(discovery) = discovery { discovery.sweep() },
         }
     }

@@ -40,7 +40,8 @@ impl Reach {
         self.mdns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Dials; when nobody answers at addresses that mDNS gave, asks there whether the peer still exists.
+    /// Dials; when nobody answers at addresses that mDNS gave, asks there whether the peer still exists. Where it did answer is
+    /// remembered beside what anybody says.
     pub(crate) async fn dial(
         &self,
         peer: &PeerAddress,
@@ -51,9 +52,19 @@ impl Reach {
         let dialer =
             Dialer { endpoint: &self.endpoint, relay: &self.relay, discovery: self.discovery.as_ref() };
         let dialed = dialer.dial(peer, alpn, limit, room).await;
-        if let Err(e) = &dialed
-            && matches!(e.how, DialFailure::Timeout(_) | DialFailure::OtherNode)
-            && e.tried.mdns.as_ref().is_some_and(|addrs| !addrs.is_empty())
+        if let (Ok(connection), Some(discovery)) = (&dialed, &self.discovery)
+            && let Some(addr) = connection.remote_addr()
+        {
+            discovery.reached(peer.id, addr);
+        }
+        let Err(e) = &dialed else { return dialed };
+        if !matches!(e.how, DialFailure::Timeout(_) | DialFailure::OtherNode) {
+            return dialed;
+        }
+        if let Some(discovery) = &self.discovery {
+            discovery.missed(peer.id);
+        }
+        if e.tried.mdns.as_ref().is_some_and(|addrs| !addrs.is_empty())
             && let Some(service) = self.mdns().as_ref()
         {
             service.verify(peer.id);

@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use clankers_protocol::{NodeId, Timestamp};
 
+use super::places::Places;
 use crate::limits::{DISCOVERED_PEERS, DISCOVERED_TTL_MS, ID_PREFIX_DIGITS};
 
 /// A record that was heard and passed [`super::record::read`].
@@ -25,7 +26,8 @@ pub(crate) struct Heard {
 pub struct Discovered {
     /// The id that it claims.
     pub id: NodeId,
-    /// Where it says it listens.
+    /// Where to dial it: where it was reached, where it says it listens, and where it said so a while ago. Anybody may have
+    /// said so for it.
     pub addrs: Vec<SocketAddr>,
     /// The label that it gives itself, cleaned for display.
     pub label: Option<String>,
@@ -59,11 +61,28 @@ fn short(ids: &[NodeId]) -> String {
     ids.iter().take(4).map(NodeId::short).collect::<Vec<_>>().join(", ")
 }
 
+/// A row.
+#[derive(Debug)]
+struct Entry {
+    shown: Discovered,
+    places: Places,
+}
+
+impl Entry {
+    /// Says whether the list of addresses has changed.
+    fn list_anew(&mut self) -> bool {
+        let addrs = self.places.list();
+        let changed = self.shown.addrs != addrs;
+        self.shown.addrs = addrs;
+        changed
+    }
+}
+
 /// The table.
 #[derive(Debug)]
 pub(crate) struct Table {
     own: NodeId,
-    entries: BTreeMap<NodeId, Discovered>,
+    entries: BTreeMap<NodeId, Entry>,
     /// Ids that somebody waits for, and how many do; bounded by the dials under way.
     wanted: BTreeMap<NodeId, usize>,
 }
@@ -82,17 +101,22 @@ impl Table {
         if id == self.own {
             return false;
         }
-        if let Some(known) = self.entries.get_mut(&id) {
-            let changed = known.addrs != addrs || known.label != label || known.version != version;
-            (known.addrs, known.label, known.version) = (addrs, label, version);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.places.heard(now, &addrs);
+            let moved = entry.list_anew();
+            let known = &mut entry.shown;
+            let changed = moved || known.label != label || known.version != version;
+            (known.label, known.version) = (label, version);
             (known.last_seen, known.expires) = (now, None);
             return changed;
         }
         if self.entries.len() >= DISCOVERED_PEERS && !self.make_room() {
             return false;
         }
-        let entry = Discovered { id, addrs, label, version, first_seen: now, last_seen: now, expires: None };
-        self.entries.insert(id, entry);
+        let mut places = Places::default();
+        places.heard(now, &addrs);
+        let shown = Discovered { id, addrs, label, version, first_seen: now, last_seen: now, expires: None };
+        self.entries.insert(id, Entry { shown, places });
         true
     }
 
@@ -101,6 +125,7 @@ impl Table {
         let last = self
             .entries
             .values()
+            .map(|entry| &entry.shown)
             .filter(|d| !self.wanted.contains_key(&d.id))
             .max_by_key(|d| (d.first_seen, d.id))
             .map(|d| d.id);
@@ -114,15 +139,37 @@ impl Table {
     /// From now on every entry runs out, unless it is heard again.
     pub(crate) fn doubt(&mut self, now: Timestamp) -> bool {
         for entry in self.entries.values_mut() {
-            entry.expires.get_or_insert(now.plus_ms(DISCOVERED_TTL_MS));
+            entry.shown.expires.get_or_insert(now.plus_ms(DISCOVERED_TTL_MS));
+            entry.places.doubt(now);
         }
         false
     }
 
     pub(crate) fn sweep(&mut self, now: Timestamp) -> bool {
         let before = self.entries.len();
-        self.entries.retain(|_, d| d.expires.is_none_or(|at| at > now));
-        self.entries.len() != before
+        self.entries.retain(|_, entry| entry.shown.expires.is_none_or(|at| at > now));
+        let mut changed = self.entries.len() != before;
+        for entry in self.entries.values_mut() {
+            entry.places.sweep(now);
+            changed |= entry.list_anew();
+        }
+        changed
+    }
+
+    /// A peer proved its id at this address; one that was never heard is not remembered for that.
+    pub(crate) fn reached(&mut self, id: NodeId, addr: SocketAddr) -> bool {
+        self.entries.get_mut(&id).is_some_and(|entry| {
+            entry.places.reached(addr);
+            entry.list_anew()
+        })
+    }
+
+    /// A peer was not reached where it is said to be.
+    pub(crate) fn missed(&mut self, now: Timestamp, id: NodeId) -> bool {
+        self.entries.get_mut(&id).is_some_and(|entry| {
+            entry.places.missed(now);
+            entry.list_anew()
+        })
     }
 
     pub(crate) fn want(&mut self, id: NodeId) {
@@ -139,11 +186,11 @@ impl Table {
     }
 
     pub(crate) fn get(&self, id: NodeId) -> Option<&Discovered> {
-        self.entries.get(&id)
+        self.entries.get(&id).map(|entry| &entry.shown)
     }
 
     pub(crate) fn list(&self) -> impl Iterator<Item = &Discovered> {
-        self.entries.values()
+        self.entries.values().map(|entry| &entry.shown)
     }
 
     pub(crate) fn resolve(&self, prefix: &str) -> Result<&Discovered, ResolveError> {

@@ -12,7 +12,7 @@ use tokio::{sync::mpsc, time::Instant};
 use super::{Way, link::LinkId, rate::PeerRate};
 use crate::{
     connection::Connection,
-    limits::{GOSSIP_SPARE_MS, GOSSIP_TWIN_MS, GOSSIP_WAITING_MESSAGES, GOSSIP_WANTED_MS},
+    limits::{GOSSIP_MOVED_MS, GOSSIP_SPARE_MS, GOSSIP_TWIN_MS, GOSSIP_WAITING_MESSAGES, GOSSIP_WANTED_MS},
     peer::PeerAddress,
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Held {
     pub(crate) connection: Connection,
     pub(crate) queue: mpsc::Sender<Bytes>,
     pub(crate) since: Instant,
+    /// Whether we made it: such a one follows us when our address changes.
+    pub(crate) dialed: bool,
 }
 
 /// One member, or somebody whom the core has heard of.
@@ -40,6 +42,8 @@ pub(crate) struct Peer {
     /// Since when the hall has been asked for it.
     pub(crate) asked: Option<Instant>,
     pub(crate) dialing: bool,
+    /// The connection that there is leads to where we were: messages wait for the one that is being made.
+    pub(crate) moved: bool,
     /// Until when it is not tried: the hall said no, a dial failed, it was cut.
     pub(crate) shunned: Option<Instant>,
     /// Until when it is not let in either.
@@ -59,6 +63,7 @@ impl Peer {
             waiting: VecDeque::new(),
             asked: None,
             dialing: false,
+            moved: false,
             shunned: None,
             cut: None,
             used: now,
@@ -83,6 +88,18 @@ impl Peer {
         }
         self.waiting.push_back(message);
         gone
+    }
+
+    /// Whoever dials from another address has moved there. Connections that we made lead to where it was: nothing can be said by
+    /// them, and while they last the endpoint dials it there. One that is young is no older than the move.
+    pub(crate) fn leave_behind(&mut self, now: Instant, from: &Connection) {
+        let limit = Duration::from_millis(GOSSIP_MOVED_MS);
+        let Some(addr) = from.remote_addr() else { return };
+        self.links.retain(|held| {
+            let there = held.connection.remote_addr().is_none_or(|there| there.ip() == addr.ip());
+            let young = now.saturating_duration_since(held.since) < limit;
+            there || young || !held.dialed
+        });
     }
 
     fn is_forgettable(&self, now: Instant) -> bool {
@@ -123,6 +140,12 @@ impl Peers {
             let newest = &peer.links.last()?.connection;
             Some((*id, newest.path(), newest.rtt()))
         })
+    }
+
+    /// Neighbours who have made the connection to us that is in use.
+    pub(crate) fn callers(&self) -> Vec<NodeId> {
+        let called = |p: &Peer| p.neighbor && p.shown.is_some() && p.links.last().is_some_and(|l| !l.dialed);
+        self.0.iter().filter(|(_, p)| called(p)).map(|(id, _)| *id).collect()
     }
 
     /// How many have shown their membership.

@@ -161,6 +161,7 @@ impl Shell {
                     self.give_up(now, id, Duration::from_millis(crate::limits::GOSSIP_WANTED_MS));
                 }
             }
+            Command::Moved => self.moved(now),
             Command::Neighbors(answer) => {
                 let _waits = answer.send(self.peers.neighbors().collect());
             }

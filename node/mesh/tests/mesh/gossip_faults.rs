@@ -6,7 +6,7 @@ use clankers_mesh::{Connection, SendStream, gossip::link::code, limits};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    PATIENCE,
+    PATIENCE, config,
     gossiping::{Member, close, form, payload, team},
     soon, start,
 };
@@ -40,7 +40,10 @@ struct Raw {
 
 impl Raw {
     async fn dial(seed: u8, to: &Member) -> Self {
-        let mesh = start(seed).await;
+        Self::dial_from(start(seed).await, to).await
+    }
+
+    async fn dial_from(mesh: clankers_mesh::Mesh, to: &Member) -> Self {
         let address = clankers_mesh::PeerAddress { id: mesh.id(), addrs: mesh.addrs(), relay: None };
         to.gossip.allow(address).await.unwrap();
         let connection = soon("dialing", mesh.dial(&to.address(), team().alpn(), PATIENCE)).await.unwrap();
@@ -262,4 +265,68 @@ async fn a_neighbour_that_falls_silent_is_missed_in_time() {
     freeze.send(()).unwrap();
     soon("the end of b", tokio::task::spawn_blocking(|| thread.join().unwrap())).await.unwrap();
     a.close().await;
+}
+
+/// Reads what comes until it is this payload.
+async fn heard(recv: &mut clankers_mesh::RecvStream, wanted: &[u8]) {
+    soon("the payload", async {
+        loop {
+            let mut length = [0; 2];
+            recv.read_exact(&mut length).await.unwrap();
+            let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+            recv.read_exact(&mut message).await.unwrap();
+            if message.windows(wanted.len()).any(|part| part == wanted) {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+/// The neighbour's connection leads to where the member was: nothing would come by it, and nobody would be told.
+#[tokio::test]
+async fn a_member_that_moved_makes_a_connection_of_its_own_and_what_it_says_waits_for_that() {
+    let member = Member::start(1).await;
+    let mesh = clankers_mesh::Mesh::start(clankers_mesh::MeshConfig {
+        alpns: vec![team().alpn().to_vec()],
+        ..config(50)
+    });
+    let mut raw = Raw::dial_from(mesh.await.unwrap(), &member).await;
+    raw.send.write_all(&join_message()).await.unwrap();
+    member.until("the neighbour", |log| log.neighbors.contains(&raw.mesh.id())).await;
+    member.gossip.moved().await.unwrap();
+    let word = payload(1, 1, 0);
+    member.gossip.broadcast(word.clone()).await.unwrap();
+    let made = soon("its own connection", raw.mesh.accept()).await.unwrap();
+    let (_send, mut recv) = soon("its stream", made.accept()).await.unwrap();
+    recv.read_exact(&mut [0; 1]).await.unwrap();
+    heard(&mut recv, &word).await;
+    let log = member.log.borrow();
+    assert!(log.lost.is_empty() && log.neighbors.contains(&raw.mesh.id()), "{log:?}");
+    drop(log);
+    // The member has made this one: it moves with it.
+    let dials = |member: &Member| member.gossip.counters().dials;
+    let before = dials(&member);
+    member.gossip.moved().await.unwrap();
+    member.gossip.broadcast(payload(1, 2, 0)).await.unwrap();
+    heard(&mut recv, &payload(1, 2, 0)).await;
+    assert_eq!(dials(&member), before);
+    raw.mesh.close().await;
+    member.close().await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_connection_that_is_not_made_goes_by_the_one_that_there_is() {
+    let member = Member::start(1).await;
+    // It takes none on the team's protocol.
+    let mut raw = Raw::dial(50, &member).await;
+    raw.send.write_all(&join_message()).await.unwrap();
+    member.until("the neighbour", |log| log.neighbors.contains(&raw.mesh.id())).await;
+    member.gossip.moved().await.unwrap();
+    let word = payload(1, 1, 0);
+    member.gossip.broadcast(word.clone()).await.unwrap();
+    heard(&mut raw.recv, &word).await;
+    assert!(member.log.borrow().neighbors.contains(&raw.mesh.id()));
+    raw.mesh.close().await;
+    member.close().await;
 }

@@ -74,8 +74,19 @@ impl Shell {
             }
             add(&self.counters.dropped_unreached, peer.waiting.len() as u64);
             peer.waiting.clear();
+            peer.moved = false;
         }
         self.core.disconnected(now, id, &mut self.effects);
+    }
+
+    /// Our own addresses have changed: neighbours are dialed whose connection leads to where we were.
+    pub(super) fn moved(&mut self, now: Instant) {
+        for id in self.peers.callers() {
+            self.reach_for(now, id);
+            if let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.dialing) {
+                (peer.moved, peer.shunned) = (true, None);
+            }
+        }
     }
 
     /// The core no longer needs a connection: what is queued is sent first.
@@ -90,7 +101,9 @@ impl Shell {
 
     pub(super) fn send(&mut self, now: Instant, to: NodeId, message: Bytes) {
         let peer = self.peers.entry(now, to);
-        let Some(held) = peer.links.last() else { return self.send_later(now, to, message) };
+        let Some(held) = peer.links.last().filter(|_| !peer.moved) else {
+            return self.send_later(now, to, message);
+        };
         peer.used = now;
         match held.queue.try_send(message) {
             Ok(()) => add(&self.counters.sent, 1),
@@ -173,7 +186,17 @@ impl Shell {
                 if self.peers.get(id).is_some_and(|p| p.links.is_empty()) {
                     self.give_up(now, id, AGAIN);
                 }
+                self.stay(now, id);
             }
+        }
+    }
+
+    /// There is no better connection than the one that there was: it takes what has waited.
+    fn stay(&mut self, now: Instant, id: NodeId) {
+        let Some(peer) = self.peers.get_mut(id).filter(|peer| peer.moved) else { return };
+        peer.moved = false;
+        for message in std::mem::take(&mut peer.waiting) {
+            self.send(now, id, message);
         }
     }
 
@@ -192,6 +215,7 @@ impl Shell {
             connection.close(code::BUSY, "too many connections; try again in a few seconds");
         } else {
             connection.settle();
+            peer.leave_behind(now, &connection);
             self.attach(now, connection, false);
         }
     }
@@ -202,6 +226,7 @@ impl Shell {
             let id = connection.remote();
             connection.close(code::BUSY, "too many connections; try again in a few seconds");
             if dialed {
+                self.stay(now, id);
                 self.give_up(now, id, AGAIN);
             }
             return;
@@ -216,10 +241,10 @@ impl Shell {
                 add(&self.counters.sent, 1);
             }
         }
-        (peer.used, peer.asked) = (now, None);
+        (peer.used, peer.asked, peer.moved) = (now, None, false);
         // It has dialed, so it knows us.
         peer.forgotten &= dialed;
-        peer.links.push(Held { id, connection: connection.clone(), queue, since: now });
+        peer.links.push(Held { id, connection: connection.clone(), queue, since: now, dialed });
         if peer.links.len() > 2 {
             peer.links.remove(0);
         }
