@@ -17,6 +17,8 @@ mod patience;
 mod rules;
 #[path = "transfer/session.rs"]
 mod session;
+#[path = "transfer/slow.rs"]
+mod slow;
 #[path = "transfer/world.rs"]
 mod world;
 

@@ -72,10 +72,19 @@ pub const SHARED_FOR: Duration = Duration::from_millis(1_000);
 pub const PACE_QUEUE: Duration = Duration::from_millis(10);
 /// How often the pace is looked at, at most (time); also not more often than once in a round trip.
 pub const PACE_LOOK: Duration = Duration::from_millis(20);
-/// Bytes of a block that leave at a time while a connection is shared.
+/// How long the shortest round trip is believed to be possible still (time).
+pub const PACE_BASE: Duration = Duration::from_secs(10);
+/// What late timers lost is made up for, as much as this at a time.
+pub const PACE_LATE: Duration = Duration::from_millis(5);
+/// Bytes of a block that leave at a time while a connection is shared: what the pace allows in [`PACE_SLICE`],
+/// this at the most.
 pub const PACE_PIECE_BYTES: usize = 32 * 1024;
+/// The same, at the least.
+pub const PACE_PIECE_LEAST_BYTES: usize = 4 * 1024;
+/// How much of the pace leaves at a time (time).
+pub const PACE_SLICE: Duration = Duration::from_millis(2);
 /// The pace of a transfer that begins on a shared connection (bytes per second).
-pub const PACE_FIRST: f64 = 4_000_000.0;
+pub const PACE_FIRST: f64 = 2_000_000.0;
 /// The slowest pace (bytes per second): nobody waits for ever.
 pub const PACE_LEAST: f64 = 128_000.0;
 /// The fastest (bytes per second).

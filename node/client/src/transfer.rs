@@ -23,7 +23,7 @@ pub mod record;
 mod send;
 mod talk;
 
-pub use clankers_files::{Selection, SkipReason, Skipped};
+pub use clankers_files::{Selection, SkipReason, Skipped, Skips};
 use clankers_protocol::{NodeId, refusal::Refusal, transfer::talk::End};
 
 pub use self::{
@@ -31,7 +31,8 @@ pub use self::{
     door::Door,
     error::TransferError,
     exports::{Exported, exports},
-    job::{BadPath, Finished, GetWish, Job, SendWish, Us, is_missed, look},
+    get::forget_parts,
+    job::{BadPath, Finished, GetWish, Job, SendWish, Us, look},
     looked::Looked,
     progress::{Phase, Progress},
     receive::{Judge, Received, Receiving, Taken, Verdict, declined},

@@ -20,7 +20,9 @@ pub(crate) const NAME: &str = "about.json";
 pub struct PartId(String);
 
 impl PartId {
-    pub(crate) fn of(principal: &str, to: &str, root_name: &str, source: &SourceIdentity) -> Self {
+    /// Of what `principal` sends to `to` (empty for the place itself) under this name, from this source.
+    #[must_use]
+    pub fn of(principal: &str, to: &str, root_name: &str, source: &SourceIdentity) -> Self {
         let parts = [principal.as_bytes(), to.as_bytes(), root_name.as_bytes(), &source.0];
         Self(HEXLOWER.encode(&short_name_of("clankers 2026 transfer part directory", &parts)))
     }

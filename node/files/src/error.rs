@@ -52,7 +52,7 @@ impl Trouble {
                 "files and directories can be sent whose names every system takes: rename it, or pack it with tar"
             }
             Self::BadGlob => "write globs like *.o, target/ or docs/*.md",
-            Self::NoSpace => "free some space and send again: what has arrived is kept",
+            Self::NoSpace => "free some space and try again: what has arrived is kept",
             Self::Io => "check the disk and the system's log; what has arrived is kept",
             Self::Corrupt => "it is sent again",
             Self::Conflict => "choose another name or --on-conflict rename",

@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
+use clankers_protocol::transfer::TransferId;
 use rustix::fs::FileType;
 
 use crate::{
+    about::PartId,
     dir::Dir,
     error::{FilesError, Result, Trouble},
     limits,
@@ -47,6 +49,20 @@ impl Inbox {
         let made = self.dir.sub_or_make(peer);
         let (dir, _) = made.map_err(|e| FilesError::writing("open the inbox of", peer, &e))?;
         Ok(Place::new(dir, self.path.join(peer)))
+    }
+
+    /// The place in which a transfer is unfinished, or landed and is remembered: a peer's place has another name from the
+    /// moment on at which it gets a label. Else the place of this name, as [`Inbox::place`].
+    ///
+    /// # Errors
+    /// `BadPlace`, `NoSpace`, `Io`.
+    pub fn place_of(&self, peer: &str, part: &PartId, transfer: &TransferId) -> Result<Place> {
+        for (_, place) in self.places()? {
+            if place.has_part(part)? || place.has_landed(part, transfer)? {
+                return Ok(place);
+            }
+        }
+        self.place(peer)
     }
 
     /// All places, with the names of their peers, sorted.

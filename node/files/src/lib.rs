@@ -34,4 +34,4 @@ pub use inbox::Inbox;
 pub use landing::{Had, HadFrom, Landed, Landing, Plan, Small, Written};
 pub use listing::{Item, Listing, Wanted};
 pub use place::{Begun, Partial, Place, Remembered, Usage, Wish};
-pub use source::{Export, Selection, SkipReason, Skipped, Source, SourceFile};
+pub use source::{Export, Selection, Shelf, SkipReason, Skipped, Skips, Source, SourceFile};

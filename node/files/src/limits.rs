@@ -9,7 +9,7 @@ pub const BLOCK_LEN: usize = 1024 * 1024;
 pub const ENTRIES: usize = 1_000_000;
 /// All names of one source (bytes).
 pub const NAMES_BYTES: usize = 64 * 1024 * 1024;
-/// What was left out of a source and is told one by one (count); beyond that only counted.
+/// What was left out of a source and is told one by one (count), what is missed before the rest; beyond that only counted.
 pub const SKIPPED: usize = 1_000;
 /// How deep a source is read (directories); each holds one descriptor while it is read.
 pub const SOURCE_DEPTH: usize = 128;

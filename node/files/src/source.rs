@@ -3,6 +3,8 @@
 mod export;
 mod filter;
 mod read;
+mod shelf;
+mod skips;
 mod walk;
 
 use std::{
@@ -20,6 +22,8 @@ use clankers_protocol::{
 
 pub use export::Export;
 pub use read::SourceFile;
+pub use shelf::Shelf;
+pub use skips::Skips;
 
 use crate::{
     dir::Dir,
@@ -121,8 +125,7 @@ pub struct Source {
     /// The directory in which the root stands.
     base: Dir,
     entries: Vec<Kept>,
-    skipped: Vec<Skipped>,
-    skipped_count: u64,
+    skipped: Skips,
     identity: SourceIdentity,
     total_bytes: u64,
     files: u32,
@@ -196,16 +199,10 @@ impl Source {
         self.len().saturating_sub(self.files)
     }
 
-    /// What is not sent, at most [`limits::SKIPPED`] of it. What the globs left out is not told.
+    /// What is not sent. What the globs left out is not told.
     #[must_use]
-    pub fn skipped(&self) -> &[Skipped] {
+    pub fn skipped(&self) -> &Skips {
         &self.skipped
-    }
-
-    /// How much is not sent.
-    #[must_use]
-    pub fn skipped_count(&self) -> u64 {
-        self.skipped_count
     }
 
     /// An entry as it travels.

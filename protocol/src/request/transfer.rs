@@ -12,6 +12,8 @@
 
 pub mod keeping;
 pub mod left_out;
+pub mod listed;
+pub mod shown;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +25,8 @@ use crate::{
     transfer::{Cv, FileIdentity, Root, SourceIdentity, TransferId, receipt::Receipt},
 };
 
-/// Number of an `ext` value of [`FileFetch`] and [`FileSend`](keeping::FileSend): the sender's blocks are to take no more than
+/// Number of an `ext` value of [`FileFetch`], [`FileSend`](keeping::FileSend) and
+/// [`TransferEdit`](keeping::TransferEdit): the sender's blocks are to take no more than
 /// so many bytes in a second; eight bytes, the lowest first.
 pub const EXT_LIMIT_RATE: u16 = 1;
 
@@ -256,7 +259,8 @@ pub struct FileProgress {
     pub bytes: u64,
     /// Of those, bytes that a crash does not take; by the sender: 0.
     pub durable: u64,
-    /// Bytes of blocks that came in this conversation, those dropped counted in; by the sender: 0.
+    /// Bytes of blocks that came in this conversation, those dropped and those of blocks that are not whole yet counted in; by
+    /// the sender: 0.
     pub received: u64,
     /// Files under their final names; by the sender: 0.
     pub files: u32,
@@ -296,7 +300,7 @@ pub struct FileFetch {
     pub leaf: Option<CidDigest>,
     /// Names the transfer.
     pub transfer: TransferId,
-    /// Name of an export, `/`, and the path in it.
+    /// Name of an export, `/`, and the path in it; empty only when names are asked for ([`listed`]).
     pub path: String,
     /// What later versions add.
     pub ext: Ext,

@@ -79,6 +79,8 @@ pub struct Receiver {
     receipt: Option<Box<Receipt>>,
     sent_bytes: u64,
     received: u64,
+    /// The same, with those of blocks that are not whole yet.
+    arriving: u64,
     durable: u64,
     declined: u32,
     /// Bytes verified when that was told last.
@@ -119,6 +121,7 @@ impl Receiver {
             receipt: None,
             sent_bytes: 0,
             received: 0,
+            arriving: 0,
             durable: 0,
             declined: 0,
             told: 0,
@@ -143,7 +146,7 @@ impl Receiver {
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        self.progress
+        Progress { arrived: self.received.max(self.arriving), ..self.progress }
     }
 
     /// When the other side said something last.
@@ -180,8 +183,12 @@ impl Receiver {
     }
 
     fn step(&mut self, now: Timestamp, input: Input, out: &mut Vec<Output>) -> Result<(), End> {
-        if !matches!(input, Input::Tick | Input::Lost | Input::Cancel | Input::Frame(FromSender::Progress(_)))
-        {
+        let is_step = match &input {
+            Input::Tick | Input::Lost | Input::Cancel | Input::Frame(FromSender::Progress(_)) => false,
+            Input::Arriving { bytes } => *bytes > self.arriving,
+            _ => true,
+        };
+        if is_step {
             self.pulse.moved(now);
         }
         match input {
@@ -204,6 +211,10 @@ impl Receiver {
                 out.push(Output::Send(FromReceiver::Refusal(refusal.clone())));
                 return Err(End::Refused(refusal));
             }
+            Input::Arriving { bytes } if is_step => {
+                self.pulse.heard(now);
+                self.arriving = bytes;
+            }
             Input::Stored { file, block } => self.stored(file, block, out),
             Input::Damaged { file, block } => self.damaged(file, block, out),
             Input::StoreFailed { file, block, fault } => self.store_failed(file, block, fault, out),
@@ -218,7 +229,7 @@ impl Receiver {
                 return Err(End::Cancelled { by_peer: false });
             }
             Input::Lost => return Err(End::Lost),
-            Input::Tick => {}
+            Input::Tick | Input::Arriving { .. } => {}
         }
         Ok(())
     }
@@ -265,7 +276,7 @@ impl Receiver {
             let progress = FileProgress {
                 bytes: if self.phase == Phase::Judging { self.scanned } else { self.progress.bytes },
                 durable: self.durable,
-                received: self.received,
+                received: self.received.max(self.arriving),
                 files: self.progress.files_done,
                 ext: Ext::default(),
             };

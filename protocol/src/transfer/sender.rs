@@ -252,6 +252,7 @@ impl Sender {
                 }
                 self.progress.bytes = progress.bytes.min(self.progress.total);
                 self.progress.files_done = progress.files.min(self.progress.files);
+                self.progress.arrived = progress.received.min(self.loaded);
                 self.acked = Some(*progress);
             }
             FromReceiver::Receipt(receipt) if self.phase == Phase::Committed => {
@@ -322,7 +323,7 @@ impl Sender {
     fn has_moved(&mut self, now: &FileProgress) -> bool {
         let total = self.manifest.totals();
         let now = [
-            now.received.min(self.written),
+            now.received.min(self.loaded),
             now.durable.min(self.written),
             now.bytes.min(total.bytes),
             now.files.min(total.files).into(),

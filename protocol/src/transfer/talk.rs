@@ -140,6 +140,9 @@ pub struct Progress {
     pub bytes: u64,
     /// Of those, bytes that were there before this conversation.
     pub had: u64,
+    /// Bytes of blocks that came to the receiver in this conversation, as far as is known, those of blocks that are not whole
+    /// yet counted in.
+    pub arrived: u64,
     /// Bytes of all files that are wanted and did not fail.
     pub total: u64,
     /// Files under their final names (count).

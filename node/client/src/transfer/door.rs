@@ -1,6 +1,6 @@
 //! Where the data streams of a transfer begin and end, whoever opened them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, atomic::AtomicU64};
 
 use clankers_mesh::{Connection, FrameReader, FrameWriter};
 use clankers_protocol::{
@@ -27,7 +27,7 @@ pub struct Door {
     /// The transfer is over.
     over: CancellationToken,
     /// Why a stream is of no more use.
-    broke: mpsc::Sender<String>,
+    broke: mpsc::Sender<LaneError>,
     /// Only so many streams at a time.
     places: Arc<Semaphore>,
     /// One pace for all of them.
@@ -41,7 +41,7 @@ enum Way {
     /// Blocks go out.
     Out { loads: Loads, written: mpsc::Sender<u32> },
     /// Blocks come in.
-    In { pool: Pool, came: mpsc::Sender<Came> },
+    In { pool: Pool, came: mpsc::Sender<Came>, arrived: Arc<AtomicU64> },
 }
 
 impl Door {
@@ -49,21 +49,21 @@ impl Door {
     pub(crate) fn out(
         loads: Loads,
         written: mpsc::Sender<u32>,
-        broke: mpsc::Sender<String>,
+        broke: mpsc::Sender<LaneError>,
     ) -> (Self, DropGuard) {
         Self::new(Way::Out { loads, written }, broke)
     }
 
-    /// The same for a receiver's.
+    /// The same for a receiver's; `arrived` counts their bytes as they come.
     pub(crate) fn into(
         pool: Pool,
-        came: mpsc::Sender<Came>,
-        broke: mpsc::Sender<String>,
+        (came, arrived): (mpsc::Sender<Came>, Arc<AtomicU64>),
+        broke: mpsc::Sender<LaneError>,
     ) -> (Self, DropGuard) {
-        Self::new(Way::In { pool, came }, broke)
+        Self::new(Way::In { pool, came, arrived }, broke)
     }
 
-    fn new(way: Way, broke: mpsc::Sender<String>) -> (Self, DropGuard) {
+    fn new(way: Way, broke: mpsc::Sender<LaneError>) -> (Self, DropGuard) {
         let over = CancellationToken::new();
         let places = Arc::new(Semaphore::new(usize::from(TRANSFER_LANES)));
         let pace = Arc::default();
@@ -76,35 +76,44 @@ impl Door {
     }
 
     /// Serves one data stream, its first frame being read or written already, until it or the transfer ends.
-    pub async fn serve(&self, connection: &Connection, reader: FrameReader, writer: &mut FrameWriter) {
+    pub async fn serve(
+        &self,
+        connection: &Connection,
+        first: &FileData,
+        reader: FrameReader,
+        writer: &mut FrameWriter,
+    ) {
         let Ok(_place) = self.places.try_acquire() else { return };
         let served = tokio::select! {
-            served = self.run(connection, reader, writer) => served,
+            served = self.run(connection, first.lane, reader, writer) => served,
             () = self.over.cancelled() => Ok(()),
         };
         if let Err(error) = served {
             // The first reason is the one that counts.
-            let _told = self.broke.try_send(error.to_string());
+            let _told = self.broke.try_send(error);
         }
     }
 
     async fn run(
         &self,
         connection: &Connection,
+        lane: u8,
         reader: FrameReader,
         writer: &mut FrameWriter,
     ) -> Result<(), LaneError> {
-        writer.stream().set_priority(LANE_PRIORITY);
+        // One behind the other: what a link carries at a time is one block and not a part of each, so that blocks get whole
+        // soon and little is lost with a connection. A lane whose window is full lets the next one go.
+        writer.stream().set_priority(LANE_PRIORITY - i32::from(lane.min(TRANSFER_LANES)));
         writer.stream().stand_aside();
         match &self.way {
             Way::Out { loads, written } => {
                 let pace = self.pace.get_or_init(|| Arc::new(Pace::new(connection.clone())));
                 lane::write(writer.stream(), loads, written, (pace, self.limit.as_deref())).await
             }
-            Way::In { pool, came } => {
+            Way::In { pool, came, arrived } => {
                 let _finished = writer.finish();
                 let (rest, stream) = reader.into_raw();
-                lane::read(rest, stream, pool, came).await
+                lane::read((rest, stream), pool, came, arrived).await
             }
         }
     }
@@ -124,7 +133,7 @@ impl Door {
                 let mut writer = FrameWriter::new(send);
                 let first = FileData { transfer, lane, ext: Ext::default() };
                 if writer.send(&first).await.is_ok() {
-                    door.serve(&connection, FrameReader::new(recv), &mut writer).await;
+                    door.serve(&connection, &first, FrameReader::new(recv), &mut writer).await;
                 }
             });
         }

@@ -65,11 +65,21 @@ impl TransferError {
         match self {
             Self::Stalled | Self::Lost => true,
             Self::Client(ClientError::Refused(refusal)) => {
-                matches!(refusal.code(), RefusalCode::Busy | RefusalCode::Stopping | RefusalCode::RateLimited)
+                matches!(
+                    refusal.code(),
+                    RefusalCode::Busy | RefusalCode::Stopping | RefusalCode::RateLimited | RefusalCode::Waits
+                )
             }
             Self::Client(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether the offer stands there until the receiver's owner has answered: there is no sense in another attempt before,
+    /// for whoever cannot wait for long.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        matches!(self, Self::Client(ClientError::Refused(refusal)) if refusal.code() == RefusalCode::Waits)
     }
 
     /// What a command line exits with.

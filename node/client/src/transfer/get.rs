@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use clankers_files::Place;
+use clankers_files::{About, Place, Skips, Trouble};
 use clankers_protocol::{
     CidDigest,
     refusal::{Refusal, RefusalCode},
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Finished, Judge, Progress, Receiving, Record, Taken, TransferError, Us, Verdict,
+    Direction, Finished, Judge, Progress, Receiving, Record, Taken, TransferError, Us, Verdict,
     job::{Left, bad_paths, conflict, control, id, verified},
 };
 use crate::{ClientError, client::Client};
@@ -58,7 +58,29 @@ pub(super) async fn run(
     let left = Left { id: place.part_id(&record.subject.to_string(), "", &name, source), place };
     let bad = bad_paths(&received.manifest, &received.bad);
     let left_out = left_out.get().cloned().unwrap_or_default();
-    Ok(Finished { receipt, bad, skipped: Vec::new(), left_out, left: Some(left) })
+    Ok(Finished { receipt, bad, skipped: Skips::default(), left_out, left: Some(left) })
+}
+
+/// What arrived of something that was to be got and is not whole is removed. Blocks.
+///
+/// # Errors
+/// The disk's, and [`TransferError::Files`] while it runs.
+pub fn forget_parts(record: &Record) -> Result<(), TransferError> {
+    let (Direction::Get, Some(into)) = (record.direction, &record.to) else { return Ok(()) };
+    let place = match Place::open(std::path::Path::new(into)) {
+        Ok(place) => place,
+        // The directory is gone, and all that was in it.
+        Err(error) if matches!(error.kind(), Trouble::Io | Trouble::BadPlace) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let is_meant =
+        |about: &About| about.transfer_id == record.id && about.principal == record.subject.to_string();
+    for part in place.partials()? {
+        if part.about.as_ref().is_some_and(is_meant) {
+            place.forget(&part.id)?;
+        }
+    }
+    Ok(())
 }
 
 /// A name that is taken is taken on this side: the words for it are a sender's otherwise.

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     attempt::look,
-    wish::{BadPath, Finished, GetWish, SendWish, Us, is_missed},
+    wish::{BadPath, Finished, GetWish, SendWish, Us},
 };
 pub(super) use self::{
     attempt::{bad_paths, control, verified},
@@ -150,6 +150,15 @@ impl Job {
         Ok(self.hold.write(&self.record)?)
     }
 
+    /// Notes whether it waits for its turn.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn queued(&mut self, is: bool) -> Result<(), TransferError> {
+        self.record.state = if is { State::Queued } else { State::Running };
+        Ok(self.hold.write(&self.record)?)
+    }
+
     /// Notes that somebody asked for its end, so that nobody goes on with it.
     ///
     /// # Errors
@@ -264,11 +273,14 @@ impl Job {
                 if finished.is_whole() { State::Done } else { State::Partial }
             }
             Err(error) => {
-                record.error = Some(text::line(&error.to_string(), PATH_CHARS));
+                let is_left = matches!(error, TransferError::Cancelled { by_peer: false }) && !is_cancelled;
+                // Nothing went wrong with what somebody interrupted.
+                record.error = (!is_left).then(|| text::line(&error.to_string(), PATH_CHARS));
                 match error {
                     // Whoever interrupts a command may go on later; whoever cancels a transfer does not mean to.
                     TransferError::Cancelled { by_peer: false } if !is_cancelled => State::Interrupted,
                     TransferError::Cancelled { .. } => State::Cancelled,
+                    error if error.waits() => State::Waiting,
                     error if error.may_retry() => State::Interrupted,
                     _ => State::Failed,
                 }

@@ -1,6 +1,13 @@
 //! Data streams: frames of blocks, each followed by its bytes.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::{Buf, Bytes};
 use clankers_mesh::{RecvStream, SendStream, StreamError};
@@ -18,7 +25,7 @@ use super::{
     pace::Pace,
     pool::{Buffer, Pool},
 };
-use crate::limits::{BLOCK_HEAD_BYTES, LANE_AHEAD_BYTES};
+use crate::limits::{BLOCK_HEAD_BYTES, LANE_AHEAD_BYTES, LAST_FRAMES};
 
 /// Bytes for some lane, whichever has room first.
 #[derive(Debug)]
@@ -51,6 +58,17 @@ pub(crate) enum LaneError {
     Cut,
 }
 
+impl LaneError {
+    /// How long the peer may take to say more about it (time): a peer that ends a stream says why on another. What carries
+    /// nonsense needs no word.
+    pub(crate) fn patience(&self) -> Duration {
+        match self {
+            Self::Stream(_) | Self::Cut => LAST_FRAMES,
+            Self::Malformed(_) | Self::Kind(_) | Self::Size(_) => Duration::ZERO,
+        }
+    }
+}
+
 /// A block's frame, which its bytes follow.
 pub(crate) fn head(block: &FileBlock) -> Option<Bytes> {
     frame::encode(Kind::FILE_BLOCK, &block.encode(), FRAME_BYTES).ok()
@@ -67,8 +85,10 @@ pub(crate) async fn write(
     (pace, limit): (&Pace, Option<&Limit>),
 ) -> Result<(), LaneError> {
     loop {
-        let load = loads.lock().await.recv().await;
-        let Some(load) = load else { break };
+        let mut turn = loads.lock().await;
+        let Some(load) = turn.recv().await else { break };
+        // Where the pace is what holds them up, one block leaves after the other, and not a part of each.
+        let _turn = (limit.is_some() || pace.is_shared()).then_some(turn);
         for mut chunk in load.chunks {
             while !chunk.is_empty() {
                 let mut part = match limit {
@@ -92,10 +112,10 @@ pub(crate) async fn write(
 
 /// Reads blocks from a lane until it ends, and hands them on, as many at a time as are there already.
 pub(crate) async fn read(
-    rest: Bytes,
-    stream: RecvStream,
+    (rest, stream): (Bytes, RecvStream),
     pool: &Pool,
     came: &mpsc::Sender<Came>,
+    arrived: &AtomicU64,
 ) -> Result<(), LaneError> {
     let mut ahead = Ahead::new(rest, stream);
     loop {
@@ -105,7 +125,7 @@ pub(crate) async fn read(
             }
         }
         let Some(buffer) = pool.get().await else { return Ok(()) };
-        let batch = batch(&mut ahead, buffer).await?;
+        let batch = batch(&mut ahead, buffer, arrived).await?;
         if came.send(batch).await.is_err() {
             ahead.stream.stop(0);
             return Ok(());
@@ -114,7 +134,7 @@ pub(crate) async fn read(
 }
 
 /// As many blocks as have begun to arrive and have room.
-async fn batch(ahead: &mut Ahead, mut buffer: Buffer) -> Result<Came, LaneError> {
+async fn batch(ahead: &mut Ahead, mut buffer: Buffer, arrived: &AtomicU64) -> Result<Came, LaneError> {
     let mut blocks = Vec::new();
     let bytes = buffer.bytes_mut();
     bytes.resize(TRANSFER_BLOCK_BYTES, 0);
@@ -127,7 +147,7 @@ async fn batch(ahead: &mut Ahead, mut buffer: Buffer) -> Result<Came, LaneError>
             break;
         }
         ahead.skip(head);
-        ahead.fill(room).await?;
+        ahead.fill(room, arrived).await?;
         blocks.push((block, filled..end));
         filled = end;
     }
@@ -204,16 +224,20 @@ impl Ahead {
         Ok(Some((block, frame::HEADER_BYTES + size)))
     }
 
-    /// Fills `into` with the next bytes.
-    async fn fill(&mut self, into: &mut [u8]) -> Result<(), LaneError> {
+    /// Fills `into` with the next bytes, and counts them as they come.
+    async fn fill(&mut self, into: &mut [u8], arrived: &AtomicU64) -> Result<(), LaneError> {
         let held = self.held();
         let have = held.len().min(into.len());
-        let (now, later) = into.split_at_mut(have);
+        let (now, mut later) = into.split_at_mut(have);
         now.copy_from_slice(held.get(..have).unwrap_or_default());
         self.skip(have);
-        match self.stream.read_exact(later).await {
-            Err(StreamError::Ended { .. }) => Err(LaneError::Cut),
-            done => Ok(done?),
+        let count = |bytes: usize| arrived.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+        count(have);
+        while !later.is_empty() {
+            let read = self.stream.read(later).await?.ok_or(LaneError::Cut)?;
+            count(read);
+            later = later.get_mut(read..).unwrap_or_default();
         }
+        Ok(())
     }
 }

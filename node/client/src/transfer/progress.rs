@@ -45,6 +45,8 @@ pub struct Progress {
     pub sent_bytes: u64,
     /// Bytes that were there from before.
     pub had: u64,
+    /// Bytes that came to the receiver in this attempt, those of blocks that are not whole yet counted in.
+    pub arrived: u64,
     /// How long the peer has said nothing (time).
     pub quiet: Duration,
     /// What was sent, once all of it is: the receipt's root has to be this.
@@ -61,6 +63,7 @@ pub(crate) fn progress(phase: Phase, of: MachineProgress, sent_bytes: u64, quiet
         all_files: of.files.into(),
         sent_bytes,
         had: of.had,
+        arrived: of.arrived,
         quiet: Duration::from_millis(quiet_ms),
         root: None,
     }

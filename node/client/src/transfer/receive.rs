@@ -4,7 +4,11 @@ mod disk;
 mod driver;
 mod selected;
 
-use std::{collections::BTreeSet, pin::Pin, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use clankers_files::Place;
 use clankers_mesh::{Connection, FrameReader, FrameWriter};
@@ -23,7 +27,13 @@ use zeroize::Zeroizing;
 
 use self::driver::Driver;
 pub use self::selected::declined;
-use super::{Progress, TransferError, door::Door, lane::Came, pool::Pool, talk::pumped};
+use super::{
+    Progress, TransferError,
+    door::Door,
+    lane::{Came, LaneError},
+    pool::Pool,
+    talk::pumped,
+};
 use crate::limits::RECEIVE_BUFFERS;
 
 /// What is decided about an offer.
@@ -88,7 +98,9 @@ pub struct Receiving {
 struct Plumbing {
     pool: Pool,
     came: mpsc::Receiver<Came>,
-    broke: mpsc::Receiver<String>,
+    /// Bytes of blocks as they come, in all.
+    arrived: Arc<AtomicU64>,
+    broke: mpsc::Receiver<LaneError>,
     _open: DropGuard,
 }
 
@@ -118,8 +130,9 @@ impl Receiving {
         let (tell, came) = mpsc::channel(RECEIVE_BUFFERS);
         let (breaks, broke) = mpsc::channel(1);
         let pool = Pool::new(RECEIVE_BUFFERS);
-        let (door, open) = Door::into(pool.clone(), tell, breaks);
-        let plumbing = Plumbing { pool, came, broke, _open: open };
+        let arrived = Arc::<AtomicU64>::default();
+        let (door, open) = Door::into(pool.clone(), (tell, Arc::clone(&arrived)), breaks);
+        let plumbing = Plumbing { pool, came, arrived, broke, _open: open };
         Self { seed, sender, peer, limits, judge, door, plumbing, dialed, first }
     }
 

@@ -34,6 +34,8 @@ pub enum Direction {
 pub enum State {
     /// A process is at it; when none holds its lock, it was interrupted.
     Running,
+    /// The node begins it when there is room: others are sent now.
+    Queued,
     /// The peer's owner has yet to decide.
     Waiting,
     /// It broke off, and can go on.
@@ -54,6 +56,7 @@ impl State {
     pub fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
+            Self::Queued => "queued",
             Self::Waiting => "waiting",
             Self::Interrupted => "interrupted",
             Self::Done => "done",
@@ -257,7 +260,7 @@ impl Records {
 
     /// A record says that it runs until somebody says otherwise, and who was killed could not.
     fn as_it_is(&self, mut record: Record) -> Record {
-        if matches!(record.state, State::Running) && !self.is_running(&record.id) {
+        if matches!(record.state, State::Running | State::Queued) && !self.is_running(&record.id) {
             record.state = State::Interrupted;
         }
         record

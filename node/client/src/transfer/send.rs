@@ -18,7 +18,7 @@ use clankers_protocol::{
 use tokio::{
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
-    time::interval,
+    time::{Instant, interval},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -26,8 +26,9 @@ use self::pieces::{Opened, Work};
 use super::{
     Looked, Phase, Progress, TransferError,
     door::Door,
+    lane::LaneError,
     pool::Pool,
-    talk::{Clock, Heard, Mouth, pumped},
+    talk::{Clock, Heard, Mouth, at, pumped},
 };
 use crate::limits::{
     EVENTS_WAITING, LIMIT_ONE_LANE, LOADS_WAITING, PIECES_AT_WORK, SEND_BUFFERS, SMALL_BYTES, SMALL_FILES,
@@ -53,7 +54,7 @@ struct Plumbing {
     work: Work,
     hashed: mpsc::Receiver<Vec<Input>>,
     written: mpsc::Receiver<u32>,
-    broke: mpsc::Receiver<String>,
+    broke: mpsc::Receiver<LaneError>,
     _open: DropGuard,
 }
 
@@ -145,6 +146,8 @@ struct Driver {
     bad: Vec<(u32, Fault)>,
     phase: Phase,
     sent_bytes: u64,
+    /// A data stream broke: what the peer says about it is waited for until then.
+    broken: Option<Instant>,
     /// What the receipt's root has to be.
     root: Option<Root>,
 }
@@ -172,6 +175,7 @@ impl Driver {
             bad: Vec::new(),
             phase: Phase::Offering,
             sent_bytes: 0,
+            broken: None,
             root: None,
         }
     }
@@ -201,8 +205,10 @@ impl Driver {
                 }
                 Some(why) = self.plumbing.broke.recv() => {
                     tracing::info!(%why, "a data stream of a transfer broke");
-                    self.input(Input::Lost);
+                    // A receiver that ends it says why on another stream.
+                    self.broken.get_or_insert_with(|| Instant::now() + why.patience());
                 }
+                () = at(self.broken) => self.input(Input::Lost),
                 Some(_) = self.jobs.join_next(), if !self.jobs.is_empty() => {}
                 Some(_) = self.lanes.join_next(), if !self.lanes.is_empty() => {}
                 () = self.mouth.work(), if self.mouth.is_busy() => {}

@@ -129,6 +129,14 @@ async fn write(writer: &mut FrameWriter, mut words: mpsc::Receiver<Bytes>) {
     }
 }
 
+/// At this moment, if there is one. Cancel-safe.
+pub(crate) async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The machine's clock: the wall's when the transfer began, going on evenly whatever is set there; and when it wants to
 /// be woken.
 #[derive(Debug)]
@@ -153,10 +161,7 @@ impl Clock {
 
     /// Waits until the machine wants to be woken; then it has to say anew when. Cancel-safe.
     pub(crate) async fn wait(&mut self) {
-        match self.wake {
-            Some(at) => sleep_until(at).await,
-            None => std::future::pending().await,
-        }
+        at(self.wake).await;
         self.wake = None;
     }
 }

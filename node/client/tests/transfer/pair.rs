@@ -184,8 +184,8 @@ impl Pair {
                 let (door, connection) = (door.clone(), connection.clone());
                 tokio::spawn(async move {
                     let (mut writer, mut reader) = (FrameWriter::new(send), FrameReader::new(recv));
-                    reader.expect::<FileData>().await.unwrap();
-                    door.serve(&connection, reader, &mut writer).await;
+                    let first = reader.expect::<FileData>().await.unwrap();
+                    door.serve(&connection, &first, reader, &mut writer).await;
                 });
             }
             std::future::pending::<()>().await;

@@ -67,6 +67,32 @@ async fn a_sender_that_stalls_is_given_up_and_what_came_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_block_that_comes_slowly_is_waited_for() {
+    let pair = Pair::new(&[("a", 2 * BLOCK)]);
+    let begun = Instant::now();
+    let source = fs::read(pair.source.join("a")).unwrap();
+    let received = receive_from(&pair, |mut raw| async move {
+        raw.offer().await;
+        let mut lane = raw.lane().await;
+        let (size, bytes) = (source.len() as u64, &source[..BLOCK]);
+        let head = FileBlock { file: 1, block: 0, len: BLOCK as u32, cv: hash_block(size, 0, bytes) };
+        let drops = async {
+            // All of it takes nearly four times as long as it may stand still.
+            for part in block(&head, bytes).chunks(BLOCK / 8) {
+                tokio::time::sleep(Duration::from_millis(TRANSFER_STALL_MS * 4 / 10)).await;
+                lane.writer.stream().write_all(part).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::join!(drops, raw.control.beat(progress(0)));
+    });
+    // Nine parts, and then nothing more.
+    is_stalled(patient(received).await, begun, TRANSFER_STALL_MS * 9 * 4 / 10 + TRANSFER_STALL_MS);
+    let sent = pair.run(|_| false).await.sent.unwrap();
+    assert_eq!(sent.receipt.receipt.sent_bytes, BLOCK_BYTES, "the first block is kept");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiver_that_falls_silent_is_given_up() {
     let pair = Pair::new(&[("a", 2 * BLOCK)]);
     let begun = Instant::now();

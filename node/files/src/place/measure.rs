@@ -70,6 +70,14 @@ impl Place {
         }
     }
 
+    /// Whether something unfinished of that id is here.
+    ///
+    /// # Errors
+    /// `BadPlace`, `Io`.
+    pub fn has_part(&self, id: &PartId) -> Result<bool> {
+        Ok(self.parts()?.is_some_and(|parts| parts.sub(id.as_str()).is_ok()))
+    }
+
     /// Whether a transfer of that id has landed and is still remembered.
     ///
     /// # Errors

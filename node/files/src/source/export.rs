@@ -45,8 +45,14 @@ impl Export {
     pub fn source(&self, path: &str, selection: &Selection, stop: &AtomicBool) -> Result<Source> {
         let selection = Selection { follow_links: false, ..selection.clone() };
         let whole = if path.is_empty() { self.path.clone() } else { format!("{}/{path}", self.path) };
+        let (dir, name) = self.find(path)?;
+        walk::walk(dir, &name, &name, &whole, &selection, stop)
+    }
+
+    /// The directory in which this path stands, and its name there.
+    pub(super) fn find(&self, path: &str) -> Result<(Dir, String)> {
         if path.is_empty() {
-            return walk::walk(self.above.clone(), &self.name, &self.name, &whole, &selection, stop);
+            return Ok((self.above.clone(), self.name.clone()));
         }
         let refuse = |why: String| FilesError::new(Trouble::NotSendable, "read", path, why);
         let safe = SafePath::parse(path).map_err(|e| refuse(e.to_string()))?;
@@ -56,6 +62,6 @@ impl Export {
                 dir = dir.sub(name).map_err(|e| FilesError::reading("read", path, &e))?;
             }
         }
-        walk::walk(dir, safe.name(), safe.name(), &whole, &selection, stop)
+        Ok((dir, safe.name().to_owned()))
     }
 }

@@ -18,7 +18,7 @@ use clankers_protocol::{
 };
 use rustix::fs::{AtFlags, FileType, Stat};
 
-use super::{Kept, Selection, SkipReason, Skipped, Source, filter::Filter, source_identity};
+use super::{Kept, Selection, SkipReason, Skipped, Skips, Source, filter::Filter, source_identity};
 use crate::{
     dir::Dir,
     error::{FilesError, Result, Trouble},
@@ -69,8 +69,7 @@ pub(super) fn walk(
     let source = Source {
         base: base.clone(),
         entries: Vec::new(),
-        skipped: Vec::new(),
-        skipped_count: 0,
+        skipped: Skips::default(),
         identity: source_identity(path, root.ident),
         total_bytes: 0,
         files: 0,
@@ -228,10 +227,7 @@ impl Walk<'_> {
     }
 
     fn skip(&mut self, path: String, why: SkipReason) {
-        self.source.skipped_count = self.source.skipped_count.saturating_add(1);
-        if self.source.skipped.len() < limits::SKIPPED {
-            self.source.skipped.push(Skipped { path, why });
-        }
+        self.source.skipped.push(Skipped { path, why });
     }
 }
 

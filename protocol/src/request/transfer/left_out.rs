@@ -34,14 +34,12 @@ pub struct LeftOutPath {
 }
 
 impl LeftOut {
-    /// Counts all of these, and names the first.
+    /// So many in all; the first of these are named.
     #[must_use]
-    pub fn of(mut all: Vec<LeftOutPath>) -> Self {
-        let count =
-            |missed| u32::try_from(all.iter().filter(|one| one.missed == missed).count()).unwrap_or(u32::MAX);
-        let (missed, others) = (count(true), count(false));
-        all.sort_by_key(|one| !one.missed);
-        all.truncate(LEFT_OUT_NAMED);
+    pub fn of(named: impl Iterator<Item = LeftOutPath>, missed: u64, others: u64) -> Self {
+        let count = |all: u64| u32::try_from(all).unwrap_or(u32::MAX);
+        let (missed, others) = (count(missed), count(others));
+        let mut all: Vec<LeftOutPath> = named.take(LEFT_OUT_NAMED).collect();
         for one in &mut all {
             for words in [&mut one.path, &mut one.why] {
                 *words = text::head(words, LEFT_OUT_TEXT_BYTES).to_owned();
@@ -84,12 +82,10 @@ mod tests {
             why: "w".repeat(1_000),
             missed,
         };
-        let mut all: Vec<LeftOutPath> = (0..20).map(|number| one(number, false)).collect();
-        all.extend((20..1_000).map(|number| one(number, true)));
-        let left = LeftOut::of(all);
+        let all = (0..1_000).map(|number| one(number, true));
+        let left = LeftOut::of(all, 980, 20);
         assert_eq!((left.missed, left.others, left.count()), (980, 20, 1_000));
         assert_eq!(left.named.len(), LEFT_OUT_NAMED);
-        assert!(left.named.iter().all(|one| one.missed), "what is missed is named first");
         let ext = left.ext();
         assert_eq!(ext.check(), Ok(()), "it has room in a frame");
         assert_eq!(LeftOut::read(&ext), left);

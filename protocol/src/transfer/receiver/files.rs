@@ -52,6 +52,14 @@ impl Part {
             had: false,
         }
     }
+
+    /// Bytes of the blocks that are here, of a file of this size.
+    fn bytes(&self, size: u64) -> u64 {
+        let span =
+            |block| tree::block_span(size, block).map_or((0, 0), |(at, len)| (at, at + u64::from(len)));
+        let of = |(from, to): (u32, u32)| span(to.saturating_sub(1)).1.saturating_sub(span(from).0);
+        self.set.ranges().map(of).fold(0, u64::saturating_add)
+    }
 }
 
 pub(super) fn slot(index: u32) -> usize {
@@ -226,8 +234,15 @@ impl Receiver {
     }
 
     fn give_up(&mut self, file: u32, fault: Fault, out: &mut Vec<Output>) {
-        self.settle(file, Status::Bad);
         let size = self.size(file).unwrap_or(0);
+        // What arrived of it counts no more than the rest of it.
+        let counted = match self.status(file) {
+            Status::Ready => size,
+            _ => self.parts.get(&file).map_or(0, |part| part.bytes(size)),
+        };
+        self.settle(file, Status::Bad);
+        self.progress.bytes = self.progress.bytes.saturating_sub(counted);
+        self.progress.had = self.progress.had.min(self.progress.bytes);
         self.progress.total = self.progress.total.saturating_sub(size);
         self.progress.files = self.progress.files.saturating_sub(1);
         self.progress.bad = self.progress.bad.saturating_add(1);

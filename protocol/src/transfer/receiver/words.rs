@@ -60,6 +60,12 @@ pub enum Input {
     Refuse(Box<Refusal>),
     /// A block's header came on a data stream.
     Block(FileBlock),
+    /// So many bytes of blocks have come in this conversation, those of blocks that are not whole yet counted in: on a slow
+    /// link a block takes its time.
+    Arriving {
+        /// How many bytes, in all.
+        bytes: u64,
+    },
     /// A block that was taken is hashed, is what its header says, and is written.
     Stored {
         /// Its file.

@@ -253,6 +253,7 @@ impl Sender {
         self.again.retain(|again| *again != file);
         let size = self.manifest.file(file).map_or(0, |entry| entry.size);
         self.progress.total = self.progress.total.saturating_sub(size);
+        self.progress.bytes = self.progress.bytes.min(self.progress.total);
         self.progress.files = self.progress.files.saturating_sub(1);
         self.progress.bad = self.progress.bad.saturating_add(1);
         out.push(Output::FileFailed(file, fault));

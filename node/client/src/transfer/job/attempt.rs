@@ -93,7 +93,7 @@ pub(super) async fn send(
     Ok(Finished {
         receipt,
         bad: bad_paths(looked.manifest(), &sent.bad),
-        skipped: looked.source().skipped().to_vec(),
+        skipped: looked.source().skipped().clone(),
         left_out: LeftOut::default(),
         left: None,
     })

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clankers_files::{PartId, Place, SkipReason, Skipped};
+use clankers_files::{PartId, Place, Skips};
 use clankers_protocol::{
     NodeId, Timestamp,
     request::transfer::{OnConflict, left_out::LeftOut},
@@ -82,7 +82,7 @@ pub struct Finished {
     /// Files that did not arrive.
     pub bad: Vec<BadPath>,
     /// What of the source was not sent: links, special files, names that no receiver takes.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Skips,
     /// What the peer left out of what was got.
     pub left_out: LeftOut,
     /// What is left beside what landed here, once its receipt is recorded.
@@ -103,19 +103,6 @@ impl Finished {
         self.bad.is_empty()
             && self.receipt.bad == 0
             && self.left_out.missed == 0
-            && !self.skipped.iter().any(|skipped| is_missed(&skipped.why))
+            && self.skipped.missed() == 0
     }
-}
-
-/// Whether somebody who sends a directory would miss this: links and special files nobody expects to be sent.
-#[must_use]
-pub fn is_missed(why: &SkipReason) -> bool {
-    !matches!(
-        why,
-        SkipReason::Link
-            | SkipReason::BrokenLink
-            | SkipReason::Loop
-            | SkipReason::Special(_)
-            | SkipReason::Home
-    )
 }

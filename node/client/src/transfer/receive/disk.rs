@@ -68,6 +68,8 @@ pub(super) struct Refused {
     code: RefusalCode,
     message: String,
     hint: &'static str,
+    /// What failed on this disk, as it is told on this side.
+    pub(super) here: Option<FilesError>,
 }
 
 impl Refused {
@@ -103,7 +105,9 @@ pub(super) fn refused(error: &FilesError) -> Refused {
             "its owner finds the reason in the node's log",
         ),
     };
-    Refused { code, message: message.to_owned(), hint }
+    // What has a name, or runs, is no trouble of the disk's: both sides are told the same.
+    let here = !matches!(error.kind(), Trouble::Busy | Trouble::Conflict);
+    Refused { code, message: message.to_owned(), hint, here: here.then(|| error.clone()) }
 }
 
 /// Begins a transfer where it is taken, and reads what is there from before.
@@ -136,6 +140,7 @@ pub(super) fn begin(
                 code: RefusalCode::NodeTrouble,
                 message: "this transfer has landed already, and its receipt is damaged".into(),
                 hint: "send it anew: 'clankers rpc transfers forget ID' first",
+                here: None,
             })?;
             // Nothing of it travels in this conversation.
             return Ok(Scanned::Landed(Box::new(Receipt { name, sent_bytes: 0, ..kept.receipt })));
@@ -240,6 +245,7 @@ pub(super) fn seal(
                 landed.conflicts.len()
             ),
             hint: "send it again with --on-conflict skip or overwrite",
+            here: None,
         });
     }
     Ok(Receipt { name: landed.name, ..kept.receipt })

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use clankers_files::Landing;
+use clankers_files::{FilesError, Landing};
 use clankers_mesh::Connection;
 use clankers_protocol::{
     Message, NodeId, Timestamp,
@@ -23,7 +23,7 @@ use clankers_protocol::{
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
-    time::interval,
+    time::{Instant, interval},
 };
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -40,7 +40,7 @@ use crate::{
         error,
         lane::Came,
         parting, progress,
-        talk::{Clock, Heard, Mouth},
+        talk::{Clock, Heard, Mouth, at},
     },
 };
 
@@ -73,6 +73,10 @@ pub(super) struct Driver {
     phase: Phase,
     sent_bytes: u64,
     first: Option<FileOffer>,
+    /// What failed on this side's disk.
+    here: Option<FilesError>,
+    /// A data stream broke: what the peer says about it is waited for until then.
+    broken: Option<Instant>,
 }
 
 impl Driver {
@@ -104,6 +108,8 @@ impl Driver {
             phase: Phase::Offering,
             sent_bytes: 0,
             first: receiving.first,
+            here: None,
+            broken: None,
         }
     }
 
@@ -134,8 +140,10 @@ impl Driver {
                 Some(_) = self.lanes.join_next(), if !self.lanes.is_empty() => {}
                 Some(why) = self.plumbing.broke.recv() => {
                     tracing::info!(%why, "a data stream of a transfer broke");
-                    self.input(Input::Lost);
+                    // A peer that ends it says why on another stream.
+                    self.broken.get_or_insert_with(|| Instant::now() + why.patience());
                 }
+                () = at(self.broken) => self.input(Input::Lost),
                 () = self.mouth.work(), if self.mouth.is_busy() => {}
                 () = self.clock.wait() => self.input(Input::Tick),
                 refusal = &mut ended, if !stopping => {
@@ -150,6 +158,10 @@ impl Driver {
                     if self.phase == Phase::Checking {
                         self.input(Input::Scanned { bytes: self.scan.bytes.load(Ordering::Relaxed) });
                     }
+                    let arrived = self.plumbing.arrived.load(Ordering::Relaxed);
+                    if arrived > self.machine.progress().arrived {
+                        self.input(Input::Arriving { bytes: arrived });
+                    }
                     tell.send_replace(self.progress());
                 }
             }
@@ -163,6 +175,10 @@ impl Driver {
         self.mouth.finish().await;
         match (end, self.manifest) {
             (End::Done(receipt), Some(manifest)) => Ok(Received { receipt, manifest, bad: self.bad }),
+            (End::Refused(refusal), _) => Err(match self.here {
+                Some(error) => TransferError::Files(error),
+                None => error::ended(End::Refused(refusal)),
+            }),
             (other, _) => Err(error::ended(other)),
         }
     }
@@ -268,16 +284,12 @@ impl Driver {
             Ok(Done::Inputs(inputs, failed)) => {
                 inputs.into_iter().for_each(|input| self.input(input));
                 if let Some(refused) = failed {
-                    let refusal = refused.for_peer(self.peer);
-                    self.input(Input::Refuse(Box::new(refusal)));
+                    self.refuse(refused);
                 }
             }
             Ok(Done::Begun(begun)) => match *begun {
                 Ok(scanned) => self.begun(scanned),
-                Err(refusal) => {
-                    let refusal = refusal.for_peer(self.peer);
-                    self.input(Input::Refuse(Box::new(refusal)));
-                }
+                Err(refused) => self.refuse(refused),
             },
             Ok(Done::Synced(synced)) => {
                 self.syncing = false;
@@ -288,10 +300,7 @@ impl Driver {
             }
             Ok(Done::Sealed(sealed)) => match *sealed {
                 Ok((receipt, signature)) => self.input(Input::Landed { receipt, signature }),
-                Err(refused) => {
-                    let refusal = refused.for_peer(self.peer);
-                    self.input(Input::Refuse(Box::new(refusal)));
-                }
+                Err(refused) => self.refuse(refused),
             },
             Err(error) => {
                 tracing::error!(%error, "writing what was received failed from within");
@@ -302,8 +311,15 @@ impl Driver {
 
     fn fail(&mut self, error: &clankers_files::FilesError) {
         tracing::warn!(%error, "a transfer cannot be finished");
-        let refusal = disk::refused(error).for_peer(self.peer);
-        self.input(Input::Refuse(Box::new(refusal)));
+        self.refuse(disk::refused(error));
+    }
+
+    /// The disk here ends it.
+    fn refuse(&mut self, mut refused: disk::Refused) {
+        if self.here.is_none() {
+            self.here = refused.here.take();
+        }
+        self.input(Input::Refuse(Box::new(refused.for_peer(self.peer))));
     }
 
     /// It can be received: says what is here already.
