@@ -40,6 +40,8 @@ struct Served {
     parked: BTreeMap<u64, Parked>,
     requests: JoinSet<()>,
     deadline: Option<Instant>,
+    /// Something was revoked since it was last looked at what was shown here.
+    doubted: bool,
     out: Vec<Output>,
 }
 
@@ -61,6 +63,7 @@ pub(crate) async fn serve(hall: &Arc<Hall>, connection: Connection) {
         parked: BTreeMap::new(),
         requests: JoinSet::new(),
         deadline: None,
+        doubted: false,
         out,
     };
     served.run().await;
@@ -75,6 +78,7 @@ impl Served {
             return;
         }
         let mut first: Option<tokio::task::JoinHandle<Greeted>> = None;
+        let mut changed = self.caller.authority().watch();
         let mut number: u64 = 0;
         loop {
             let deadline = self.deadline;
@@ -116,6 +120,16 @@ impl Served {
                     }
                     // A chain may have been presented.
                     self.admit_if_known();
+                    if self.is_over() {
+                        break;
+                    }
+                    continue;
+                }
+                Ok(()) = changed.changed() => {
+                    self.doubted = true;
+                    if self.is_over() {
+                        break;
+                    }
                     continue;
                 }
             };
@@ -190,6 +204,17 @@ impl Served {
             self.connection.admit();
             self.admission.handle(clock::now(), Input::Known, &mut self.out);
         }
+    }
+
+    /// Closes the connection of a removed member, which nobody would use but to be refused. What is still being answered is
+    /// answered first.
+    fn is_over(&mut self) -> bool {
+        if !self.requests.is_empty() || !std::mem::take(&mut self.doubted) || !self.caller.is_over() {
+            return false;
+        }
+        tracing::info!(peer = %self.caller.remote.short(), "a removed member's connection is closed");
+        close(&self.connection, CloseCode::AuthorityEnded);
+        true
     }
 
     fn serve_stream(&mut self, stream: u64) {

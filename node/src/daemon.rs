@@ -104,7 +104,7 @@ impl Daemon {
         hall.catch_up().await;
         let mesh = Arc::new(start_mesh(mesh_config, bind.instead).await?);
         hall.connect(Arc::clone(&mesh));
-        hall.start_teams().await;
+        hall.keep_teams().await;
         let daemon = Self { hall, mesh, home, relay, _lock: lock };
         if let Err(error) = daemon.announce() {
             daemon.mesh.close().await;

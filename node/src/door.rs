@@ -131,6 +131,17 @@ impl Caller {
         self.hall.teams.get(team).filter(|team| team.roll.is_member(self.remote))
     }
 
+    /// Whether a member was here that is none any more, and has no token that holds either.
+    pub(crate) fn is_over(&self) -> bool {
+        let (teams, held) = {
+            let shown = self.lock_shown();
+            (shown.teams.clone(), shown.held.clone())
+        };
+        !teams.is_empty()
+            && !teams.into_iter().any(|team| self.in_team(team).is_some())
+            && held.iter().all(|held| self.authority().check_running(held).is_err())
+    }
+
     /// Whether the principal that was shown has too many connections.
     pub(crate) fn is_crowded(&self) -> bool {
         self.lock_shown().crowded

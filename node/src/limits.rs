@@ -122,6 +122,8 @@ pub const TEAM_JOBS_WAITING: usize = 256;
 pub const TEAM_STEPS: usize = 100_000;
 /// How often a node looks at what it says of itself to a team, and remembers what members say (time).
 pub const TEAM_LOOK: Duration = Duration::from_secs(2);
+/// How often teams that do not run are begun again (time): a membership may hold by then.
+pub const TEAM_AGAIN: Duration = Duration::from_secs(10);
 /// How often everybody's membership is judged anew when nothing was revoked: it may have ended (time).
 pub const TEAM_RECHECK: Duration = Duration::from_secs(300);
 /// How long a team waits between two such judgements, however much is revoked (time).
@@ -157,6 +159,16 @@ pub const CLAIM_AGAIN_WAIT: Duration = Duration::from_millis(500);
 /// A link that was there before, and on which nothing is answered for this long (time, or eight round trips if that is
 /// longer), is dialed anew: its peer may have moved.
 pub const LINK_STALE: Duration = Duration::from_millis(750);
+/// When neighbours are called after this node has moved (time since then): each time some more of them may have let go of the
+/// last connection to where it was. One that is silent is closed, or given up and has lingered, after 3 s, missed after 15 s by
+/// gossip and after 30 s by whatever else there is.
+pub const MOVED_CALLS: &[Duration] = &[
+    Duration::from_secs(3),
+    Duration::from_secs(5),
+    Duration::from_secs(8),
+    Duration::from_secs(18),
+    Duration::from_secs(34),
+];
 /// How long joining a team waits until a member is reached (time).
 pub const JOIN_WAIT: Duration = Duration::from_secs(3);
 /// Members that are asked for their sessions at a time, for a view of the mesh (count).
@@ -173,6 +185,8 @@ pub const CANCELLED: usize = 256;
 pub const LANDED_LISTED: usize = 200;
 /// An offer as it is kept (bytes).
 pub const OFFER_FILE_BYTES: u64 = 1024 * 1024;
+/// The list of all that is in an offer, as it is kept (bytes); of a longer one the beginning.
+pub const OFFER_LIST_BYTES: u64 = 4 * 1024 * 1024;
 /// Between two tries to send what a node sends by itself, at first (time); then each pause is twice the last.
 pub const RESEND_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such pause (time).
@@ -181,6 +195,11 @@ pub const RESEND_PAUSE_MAX: Duration = Duration::from_secs(300);
 pub const RESEND_DIAL: Duration = Duration::from_secs(15);
 /// Transfers that a node sends by itself at a time (count); others wait.
 pub const DETACHED_AT_A_TIME: usize = 4;
+/// The same of those that are small or slow by their owner's wish, which have places of their own (count): they take little,
+/// and keep nobody waiting.
+pub const DETACHED_LIGHT_AT_A_TIME: usize = 16;
+/// The largest file that is small in this (bytes).
+pub const DETACHED_LIGHT_BYTES: u64 = 4 * 1024 * 1024;
 /// How often parts of transfers that broke off are looked at, and the old ones removed (time).
 pub const PARTS_SWEEP: Duration = Duration::from_secs(3600);
 /// How long somebody who was removed may take to hear it (time).

@@ -279,11 +279,29 @@ impl Hall {
         };
         let client = Client::greet(connection, who).await?;
         let welcome = client.welcome().await?;
+        if let Some(addr) = client.connection().remote_addr() {
+            self.reached(address.id, addr).await;
+        }
         tracing::debug!(
             peer = %clankers_protocol::hello::describe(address.id, welcome.label.as_deref()),
             "a link was made"
         );
         Ok(Kept { client, chains })
+    }
+
+    /// Notes where a peer was really reached of whom the local network tells: anybody may tell there that it is elsewhere, or gone.
+    pub(crate) async fn reached(self: &Arc<Self>, peer: NodeId, addr: SocketAddr) {
+        let discovery = self.mesh.get().and_then(|mesh| mesh.discovery());
+        let Some(discovery) = discovery.filter(|discovery| !discovery.addrs(peer).is_empty()) else { return };
+        discovery.reached(peer, addr);
+        let noted = self.with_store(move |store| {
+            let addrs = [addr.to_string()];
+            let heard = clankers_store::Heard { via: "dial", addrs: &addrs, ..Default::default() };
+            store.peers().heard(peer, heard, clock::now())
+        });
+        if let Ok(Err(error)) = noted.await {
+            tracing::debug!(%error, "where a peer was reached was not noted");
+        }
     }
 
     /// Which boot of a peer's node answers on a fresh connection, beside the link that there may be; `None` when none does

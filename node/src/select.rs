@@ -1,6 +1,9 @@
 //! What a request's words mean: which session, which directory, which model, which peer.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clankers_auth::{Args, Command, Grant, Held};
 use clankers_models::{Model, ModelError, ModelErrorKind};
@@ -11,9 +14,9 @@ use clankers_protocol::{
     request::{peers::PeerRecord, session::SessionInfo},
     text,
 };
-use clankers_store::PeerError;
+use clankers_store::{Parting, PeerError, Store, StoreError};
 
-use crate::{door::Caller, nearest::nearest, service::Answer, sessions::SessionError, trouble};
+use crate::{door::Caller, hall::Hall, nearest::nearest, service::Answer, sessions::SessionError, trouble};
 
 /// Characters of a caller's word that are said back.
 const WORD_CHARS: usize = 80;
@@ -300,7 +303,8 @@ async fn claiming(caller: &Caller, name: &str) -> Vec<NodeId> {
 }
 
 /// Whom a name means among those that this node knows: those in the book, and the members of its teams. The owner's own
-/// names come first; a label that somebody claims means them only while exactly one does, trusted peer or member.
+/// names come first; a label that somebody claims means them only while exactly one does, trusted peer or member. Members who
+/// are away are meant when nobody else is.
 pub(crate) async fn known_peer(caller: &Caller, name: &str) -> Answer<Result<PeerRecord, PeerError>> {
     let hall = &caller.hall;
     let mut members = Vec::new();
@@ -312,7 +316,7 @@ pub(crate) async fn known_peer(caller: &Caller, name: &str) -> Answer<Result<Pee
             (team.id, member.id, label)
         }));
     }
-    let wanted = name.to_owned();
+    let (wanted, judge) = (name.to_owned(), Arc::clone(hall));
     let resolved = hall
         .with_store(move |store| {
             let labelled = members.into_iter().map(|(team, id, label)| {
@@ -322,8 +326,27 @@ pub(crate) async fn known_peer(caller: &Caller, name: &str) -> Answer<Result<Pee
                 });
                 (id, label)
             });
-            store.peers().resolve_among(&wanted, &labelled.collect::<Vec<_>>())
+            match store.peers().resolve_among(&wanted, &labelled.collect::<Vec<_>>()) {
+                // Those who are there come first: nobody who is away makes their names unclear.
+                Err(PeerError::NotFound(_)) => store.peers().resolve_among(&wanted, &away(&judge, store)?),
+                done => done,
+            }
         })
         .await;
     resolved.map_err(|error| trouble::store(caller, &error))
+}
+
+/// Members who are remembered, whether or not their team runs here or they were heard since: each with its label of before.
+fn away(hall: &Hall, store: &Store) -> Result<Vec<(NodeId, Option<String>)>, StoreError> {
+    let mut away = Vec::new();
+    for team in store.teams().list()? {
+        let judged = |id, chain: &Vec<u8>| hall.judge_member(team.id, id, chain).is_ok();
+        let members = store.teams().members(team.id)?.into_iter().filter(|(id, row)| {
+            *id != hall.id
+                && row.parting != Some(Parting::Removed)
+                && row.chains.iter().any(|chain| judged(*id, chain))
+        });
+        away.extend(members.map(|(id, row)| (id, row.label)));
+    }
+    Ok(away)
 }

@@ -21,7 +21,7 @@ pub(crate) mod removal;
 pub(crate) mod renewal;
 pub(crate) mod revoked;
 pub(crate) mod roll;
-mod screen;
+pub(crate) mod screen;
 mod task;
 pub(crate) mod told;
 mod work;
@@ -49,8 +49,8 @@ pub(crate) use self::work::{EXT_CHANGED, EXT_REVOCATION};
 use crate::{
     hall::Hall,
     limits::{
-        CLAIMS_TRIED, MEMBER_ASK_EACH_MS, MEMBER_ASKS, TEAM_COMMANDS, TEAM_FAREWELL, TEAM_GOODBYE, TEAM_LEFT,
-        TEAM_VIEW,
+        CLAIMS_TRIED, MEMBER_ASK_EACH_MS, MEMBER_ASKS, TEAM_AGAIN, TEAM_COMMANDS, TEAM_FAREWELL,
+        TEAM_GOODBYE, TEAM_LEFT, TEAM_VIEW,
     },
 };
 
@@ -259,8 +259,25 @@ impl Teams {
 }
 
 impl Hall {
-    /// Starts all teams of the store: what a daemon does once it has a network.
-    pub(crate) async fn start_teams(self: &Arc<Self>) {
+    /// Starts all teams of the store, and now and then those that do not run: what a daemon does once it has a network. A
+    /// clock that was wrong for a while, at the start or later, ends no team for good.
+    pub(crate) async fn keep_teams(self: &Arc<Self>) {
+        let mut said = BTreeMap::new();
+        self.start_teams(&mut said).await;
+        let hall = Arc::clone(self);
+        let stops = self.context.draining.clone();
+        self.teams.tasks.spawn(stops.run_until_cancelled_owned(async move {
+            loop {
+                tokio::time::sleep(TEAM_AGAIN).await;
+                hall.start_teams(&mut said).await;
+            }
+        }));
+    }
+
+    /// Starts those that do not run. `said`: what was said of them already.
+    async fn start_teams(self: &Arc<Self>, said: &mut BTreeMap<TeamId, String>) {
+        // Nobody leaves one meanwhile.
+        let _nobody_leaves = self.teams.giving.lock().await;
         let kept = match self.with_store(|store| store.teams().list()).await {
             Ok(Ok(kept)) => kept,
             Ok(Err(error)) | Err(error) => {
@@ -269,9 +286,26 @@ impl Hall {
             }
         };
         for team in kept {
-            let name = clankers_protocol::text::line(&team.name, 64);
-            if let Err(error) = self.start_team(team).await {
-                tracing::warn!(team = name, %error, "a team does not run");
+            let (id, name) = (team.id, clankers_protocol::text::line(&team.name, 64));
+            if self.teams.get(id).is_some() {
+                continue;
+            }
+            let why = match self.start_team(team).await {
+                Ok(_) => {
+                    if said.remove(&id).is_some() {
+                        tracing::info!(team = name, "the team runs again");
+                    }
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            };
+            if said.get(&id) != Some(&why) {
+                tracing::warn!(
+                    team = name,
+                    error = why,
+                    "a team does not run; it is tried again now and then"
+                );
+                said.insert(id, why);
             }
         }
     }
@@ -309,6 +343,7 @@ impl Hall {
         let known = self.with_store(move |store| {
             let key = hall.team_key(id).ok().flatten();
             let key = key.map(|key| clankers_auth::mint::id_of(key.expose()));
+            removal::note_kept(store, id)?;
             Ok::<_, StoreError>((key, removal::known(store, id)?))
         });
         let (key, removals) = known.await??;

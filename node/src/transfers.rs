@@ -19,6 +19,7 @@ use std::{
 };
 
 use clankers_client::transfer::{Door, Progress, Records};
+use clankers_files::PartId;
 use clankers_mesh::Connection;
 use clankers_protocol::{
     NodeId, Timestamp,
@@ -31,7 +32,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{cancelled::Cancelled, offers::Offers, quota::Promises, shares::Shares};
 use crate::{
     crowd::Crowd,
-    limits::{DETACHED_AT_A_TIME, ENTRIES_AT_A_TIME, ENTRIES_PER_PEER, TRANSFERS_PER_PEER, WALKS_AT_A_TIME},
+    limits::{
+        DETACHED_AT_A_TIME, DETACHED_LIGHT_AT_A_TIME, ENTRIES_AT_A_TIME, ENTRIES_PER_PEER,
+        TRANSFERS_PER_PEER, WALKS_AT_A_TIME,
+    },
 };
 
 /// All of them.
@@ -47,6 +51,8 @@ pub(crate) struct Transfers {
     pub(crate) tasks: TaskTracker,
     /// Places for it: others wait.
     pub(crate) places: Semaphore,
+    /// The same of small and slow ones.
+    pub(crate) light: Semaphore,
     /// Entries of manifests that may be held at a time.
     pub(crate) entries: Arc<Shares>,
     /// Listings of exports that are made at a time: how many entries there are is known after it only.
@@ -68,6 +74,7 @@ pub(crate) struct Running {
     pub(crate) began: Timestamp,
     pub(crate) progress: watch::Receiver<Progress>,
     pub(crate) stop: CancellationToken,
+    pub(crate) part: PartId,
     door: Door,
 }
 
@@ -95,6 +102,8 @@ pub(crate) struct Begins {
     pub(crate) began: Timestamp,
     pub(crate) progress: watch::Receiver<Progress>,
     pub(crate) stop: CancellationToken,
+    /// What it is of, whichever its id.
+    pub(crate) part: PartId,
     pub(crate) door: Door,
 }
 
@@ -110,6 +119,7 @@ impl Transfers {
             records: Records::new(at("transfers")),
             tasks: TaskTracker::new(),
             places: Semaphore::new(DETACHED_AT_A_TIME),
+            light: Semaphore::new(DETACHED_LIGHT_AT_A_TIME),
             entries: Shares::new(ENTRIES_AT_A_TIME, ENTRIES_PER_PEER),
             walks: Arc::new(Semaphore::new(WALKS_AT_A_TIME)),
             promises: Arc::default(),
@@ -144,6 +154,7 @@ impl Transfers {
             began: begins.began,
             progress: begins.progress,
             stop: begins.stop,
+            part: begins.part,
             door: begins.door,
         };
         running.insert(number, one);
@@ -179,7 +190,12 @@ impl Running {
             bytes: progress.total,
             done_bytes: progress.bytes,
             files: u32::try_from(progress.all_files).unwrap_or(u32::MAX),
-            state: if waits { TransferState::Waiting } else { TransferState::Running },
+            state: match waits {
+                // It has only to say so.
+                _ if self.stop.is_cancelled() => TransferState::Cancelled,
+                true => TransferState::Waiting,
+                false => TransferState::Running,
+            },
             error: None,
             at: self.began,
         }

@@ -148,6 +148,8 @@ codes! {
         Conflict = 23, "conflict", Failed;
         /// Another node, which this one was to reach, is not there.
         NotThere = 24, "not_there", Unreachable;
+        /// The offer stands, and its receiver's owner has not answered yet.
+        Waits = 25, "waits", Denied;
     }
 }
 

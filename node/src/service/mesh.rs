@@ -11,12 +11,13 @@ use clankers_protocol::{
     NodeId,
     limits::MESH_SESSIONS,
     message::Ext,
+    presence::Standing,
     refusal::RefusalCode,
     request::{
         peers::PeerRecord,
         presence::{MeshNode, MeshView, MeshViewReply, PeerProbe, PeerProbed},
         session::{SessionInfo, SessionList, SessionListReply},
-        team::{MemberLoad, MemberState},
+        team::{Goodbye, MemberLoad, MemberNote, MemberState},
     },
 };
 use clankers_store::KeptTeam;
@@ -33,7 +34,7 @@ use crate::{
     hall::{Hall, SOFTWARE},
     limits::{MESH_ASK_MAX, MESH_ASKS, PROBE_MAX, TEAM_VIEW},
     select,
-    teams::Command as Tell,
+    teams::{Command as Tell, MemberView, screen::goodbye},
 };
 
 pub(super) async fn view(caller: &Caller, request: MeshView) -> Answer<MeshViewReply> {
@@ -43,8 +44,9 @@ pub(super) async fn view(caller: &Caller, request: MeshView) -> Answer<MeshViewR
     let mut teams = with_store(caller, |store| store.teams().list()).await?;
     // Who belongs to a team, and that this node does, is for its members, whatever else somebody may see here.
     teams.retain(|team| owner || caller.in_team(team.id).is_some());
+    let mut goodbyes = BTreeMap::new();
     for team in &teams {
-        add_team(caller, team, &mut nodes).await;
+        add_team(caller, team, &mut nodes, &mut goodbyes).await;
     }
     for (id, node) in &mut nodes {
         if let (Some(path), rtt) = show::way(&caller.hall, *id) {
@@ -66,7 +68,13 @@ pub(super) async fn view(caller: &Caller, request: MeshView) -> Answer<MeshViewR
     if owner && !limit.is_zero() {
         ask_sessions(&caller.hall, &mut nodes, limit).await;
     }
-    Ok(MeshViewReply { nodes, more, ext: Ext::default() })
+    let note = |node: &MeshNode| {
+        let gone = node.state == Some(MemberState::Left);
+        let goodbye = goodbyes.get(&node.peer.id).copied().filter(|_| gone);
+        MemberNote { goodbye, ..MemberNote::default() }
+    };
+    let ext = MemberNote::write(&nodes.iter().map(note).collect::<Vec<_>>());
+    Ok(MeshViewReply { nodes, more, ext })
 }
 
 fn node(peer: PeerRecord) -> MeshNode {
@@ -82,11 +90,20 @@ fn node(peer: PeerRecord) -> MeshNode {
     }
 }
 
-/// What a team knows of its members.
-async fn add_team(caller: &Caller, kept: &KeptTeam, nodes: &mut BTreeMap<NodeId, MeshNode>) {
-    let Some(team) = caller.hall.teams.get(kept.id) else { return remembered(caller, kept, nodes).await };
-    let Some(view) = team.ask(Tell::View).await else { return };
-    for member in view.members {
+/// What a team knows of its members: what those say who were heard since the start, and what is remembered of the others.
+async fn add_team(
+    caller: &Caller,
+    kept: &KeptTeam,
+    nodes: &mut BTreeMap<NodeId, MeshNode>,
+    goodbyes: &mut BTreeMap<NodeId, Goodbye>,
+) {
+    let mut heard = match caller.hall.teams.get(kept.id) {
+        Some(team) => team.ask(Tell::View).await.unwrap_or_default().members,
+        None => Vec::new(),
+    };
+    heard.retain(|member| member.standing != Standing::Unheard);
+    remembered(caller, kept, nodes, &heard).await;
+    for member in heard {
         let id = member.id;
         let entry = nodes.entry(id).or_insert_with(|| node(stranger(id)));
         entry.teams.push(kept.name.clone());
@@ -94,6 +111,7 @@ async fn add_team(caller: &Caller, kept: &KeptTeam, nodes: &mut BTreeMap<NodeId,
         let better = |old: MemberState| old != MemberState::Alive;
         if entry.state.is_none_or(better) {
             entry.state = Some(state);
+            goodbyes.extend(member.record.as_ref().and_then(goodbye).map(|said| (id, said)));
         }
         if state == MemberState::Alive {
             entry.load = member.record.as_ref().map(show::load).or(entry.load);
@@ -105,13 +123,23 @@ async fn add_team(caller: &Caller, kept: &KeptTeam, nodes: &mut BTreeMap<NodeId,
     }
 }
 
-/// Who is remembered as a member while no node runs here that could hear them.
-async fn remembered(caller: &Caller, kept: &KeptTeam, nodes: &mut BTreeMap<NodeId, MeshNode>) {
+/// Who is remembered as a member, and was not heard by a node that runs here.
+async fn remembered(
+    caller: &Caller,
+    kept: &KeptTeam,
+    nodes: &mut BTreeMap<NodeId, MeshNode>,
+    heard: &[MemberView],
+) {
     let Ok(members) = show::members(caller, kept).await else { return };
-    for member in members.into_iter().filter(|member| !member.me && member.state != MemberState::Removed) {
+    let members = members.into_iter().map(|(member, _)| member);
+    let members = members.filter(|member| !heard.iter().any(|known| known.id == member.id));
+    for member in members.filter(|member| !member.me && member.state != MemberState::Removed) {
         let entry = nodes.entry(member.id).or_insert_with(|| node(stranger(member.id)));
         entry.teams.push(kept.name.clone());
         entry.state = entry.state.or(Some(member.state));
+        if member.path.is_some() {
+            (entry.path, entry.rtt_us) = (member.path, member.rtt_us);
+        }
         let peer = &mut entry.peer;
         peer.label = peer.label.take().or(member.label);
         peer.claimed = member.claimed.or(peer.claimed.take());

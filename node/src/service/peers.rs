@@ -5,14 +5,16 @@ use std::time::Duration;
 use clankers_auth::{Args, Command, words};
 use clankers_protocol::{
     Timestamp,
+    limits::ADDRESSES,
     message::Ext,
     presence::Standing,
     refusal::RefusalCode,
     request::peers::{
-        PeerChange, PeerEdit, PeerEdited, PeerList, PeerListReply, PeerRecord, PeerResolve, PeerResolved,
+        EXT_REACHED, PeerChange, PeerEdit, PeerEdited, PeerList, PeerListReply, PeerRecord, PeerResolve,
+        PeerResolved,
     },
 };
-use clankers_store::{PeerError, StoreError};
+use clankers_store::{Parting, PeerError, StoreError};
 
 use super::{Answer, page, team::show::hear};
 use crate::{
@@ -62,6 +64,11 @@ pub(super) async fn everybody(caller: &Caller) -> Answer<Vec<PeerRecord>> {
 
 pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<PeerResolved> {
     caller.authorize_owner(request.leaf, Command::AdminConfig)?;
+    let text = request.ext.get(EXT_REACHED).and_then(|value| std::str::from_utf8(value).ok());
+    if let (Some(addr), Ok(id)) = (text.and_then(|text| text.parse().ok()), request.peer.parse()) {
+        caller.hall.reached(id, addr).await;
+        return Ok(PeerResolved { peer: stranger(id), chains: Vec::new(), ext: Ext::default() });
+    }
     let mut peer = match select::known_peer(caller, &request.peer).await? {
         Ok(peer) => peer,
         Err(error @ PeerError::NotFound(_)) => match seen(caller, &request.peer) {
@@ -82,10 +89,11 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
             hear(&mut peer, member);
         }
     }
+    let unheard = peer.addrs.is_empty();
+    remember(caller, &mut peer).await?;
     let wait = Duration::from_millis(request.wait_ms).min(RESOLVE_WAIT);
     if let Some(discovery) = caller.hall.mesh.get().and_then(|mesh| mesh.discovery()) {
-        let known = peer.addrs.is_empty();
-        let wait = if known { wait } else { Duration::ZERO };
+        let wait = if unheard { wait } else { Duration::ZERO };
         if let Some(found) = discovery.wait_for(peer.id, wait).await {
             merge(&mut peer, record(found));
         }
@@ -99,6 +107,34 @@ pub(super) async fn resolve(caller: &Caller, request: PeerResolve) -> Answer<Pee
         chains = held(caller, peer.id).await?;
     }
     Ok(PeerResolved { peer, chains, ext: Ext::default() })
+}
+
+/// What a peer said of itself as a member of this node's teams when it was heard last.
+async fn remember(caller: &Caller, peer: &mut PeerRecord) -> Answer<()> {
+    let id = peer.id;
+    let rows = caller
+        .hall
+        .with_store(move |store| {
+            let mut rows = Vec::new();
+            for team in store.teams().list()? {
+                rows.extend(store.teams().member(team.id, id)?);
+            }
+            Ok::<_, StoreError>(rows)
+        })
+        .await;
+    let rows = store_answer(caller, rows)?.map_err(|error| trouble::store(caller, &error))?;
+    for row in rows.into_iter().filter(|row| row.parting != Some(Parting::Removed)) {
+        for addr in row.addrs {
+            if !peer.addrs.contains(&addr) && peer.addrs.len() < ADDRESSES {
+                peer.addrs.push(addr);
+            }
+        }
+        peer.relay = peer.relay.take().or(row.relay);
+        peer.claimed = peer.claimed.take().or(row.label);
+        peer.version = peer.version.take().or(row.version);
+        peer.last_seen = peer.last_seen.max((row.last_seen != 0).then_some(Timestamp(row.last_seen)));
+    }
+    Ok(())
 }
 
 /// The chains that this node holds at a peer.
@@ -236,11 +272,13 @@ fn record(found: clankers_mesh::Discovered) -> PeerRecord {
     }
 }
 
-/// What the network says now comes before what the book remembers.
-fn merge(peer: &mut PeerRecord, found: PeerRecord) {
+/// What the network says now comes before what the book remembers. There is room for both: anybody may speak on the network,
+/// for anybody.
+fn merge(peer: &mut PeerRecord, mut found: PeerRecord) {
+    found.addrs.truncate(ADDRESSES.saturating_sub(peer.addrs.len()).max(ADDRESSES / 2));
     let old = std::mem::replace(&mut peer.addrs, found.addrs);
     for addr in old {
-        if !peer.addrs.contains(&addr) && peer.addrs.len() < clankers_protocol::limits::ADDRESSES {
+        if !peer.addrs.contains(&addr) && peer.addrs.len() < ADDRESSES {
             peer.addrs.push(addr);
         }
     }

@@ -167,7 +167,7 @@ pub(super) async fn offer(caller: &Caller, request: RevocationOffer) -> Answer<R
             let team = TeamId(judged.subject.0);
             caller.in_team(team).is_some() || (caller.is_owner() && caller.hall.teams.get(team).is_some())
         };
-        let judged = revoke::judge(bytes, clock::now()).and_then(|judged| match judged.subject == me {
+        let judged = revoke::read(bytes).and_then(|judged| match judged.subject == me {
             true => caller.authority().standing(|standing| revoke::judge_with(standing, bytes)),
             false if ours(&judged) => {
                 let judged = caller.authority().standing(|standing| revoke::judge_team(standing, bytes));
@@ -175,7 +175,7 @@ pub(super) async fn offer(caller: &Caller, request: RevocationOffer) -> Answer<R
                 needless = matches!(judged, Err(Denial::Revoked(_))) && caller.is_known();
                 judged
             }
-            false => Ok(judged),
+            false => revoke::judge(bytes, clock::now()),
         });
         let judged = match judged {
             Err(_) if needless => {

@@ -19,8 +19,8 @@ use clankers_protocol::{
     request::{
         invite::{Bootstrap, Invite, InviteError, check_name},
         team::{
-            TeamCreate, TeamCreated, TeamInvite, TeamInvited, TeamJoin, TeamJoined, TeamLeave, TeamLeft,
-            TeamList, TeamListReply, TeamMembers, TeamMembersReply, TeamRecord,
+            MemberNote, TeamCreate, TeamCreated, TeamInvite, TeamInvited, TeamJoin, TeamJoined, TeamLeave,
+            TeamLeft, TeamList, TeamListReply, TeamMembers, TeamMembersReply, TeamRecord,
         },
     },
 };
@@ -57,7 +57,7 @@ pub(super) async fn create(caller: &Caller, request: TeamCreate) -> Answer<TeamC
     let issued = clankers_auth::team::found(
         secret.expose(),
         hall.id,
-        Kind { admin: true, renews: true },
+        Kind { admin: true, renews: true, since: None },
         now,
         lifetime,
         nonce,
@@ -88,7 +88,7 @@ pub(super) async fn invite(caller: &Caller, request: TeamInvite) -> Answer<TeamI
     }
     let (hall, team) = (std::sync::Arc::clone(&caller.hall), kept.clone());
     let issued = tokio::task::spawn_blocking(move || {
-        let kind = Kind { admin: request.admin, renews: request.renew };
+        let kind = Kind { admin: request.admin, renews: request.renew, since: None };
         hall.issue_membership(&team, member, kind, request.expire_secs)
     })
     .await
@@ -225,7 +225,9 @@ pub(super) async fn members(caller: &Caller, request: TeamMembers) -> Answer<Tea
     let kept = choose(caller, request.team.as_deref()).await?;
     let members = show::members(caller, &kept).await?;
     let (members, more) = page(members, request.skip);
-    Ok(TeamMembersReply { team: record(caller, kept).await?, members, more, ext: Ext::default() })
+    let (members, notes): (Vec<_>, Vec<_>) = members.into_iter().unzip();
+    let ext = MemberNote::write(&notes);
+    Ok(TeamMembersReply { team: record(caller, kept).await?, members, more, ext })
 }
 
 pub(super) async fn leave(caller: &Caller, request: TeamLeave) -> Answer<TeamLeft> {

@@ -1,16 +1,18 @@
 //! Files: taken from peers, given to peers, and their data streams.
 //!
 //! - [`offer`]: a peer has something for this node
-//! - [`fetch`]: a peer wants something from it
+//! - [`fetch`]: a peer wants something from it; [`names`]: it asks first what there is
 //! - [`keeping`]: what the owner sees and does about both
 //! - [`incoming`]: of that, transfers that others began
 
 mod fetch;
 mod incoming;
 pub(crate) mod keeping;
+mod names;
 mod offer;
 
 use clankers_auth::{Args, Command, Held};
+use clankers_files::PartId;
 use clankers_mesh::{Connection, FrameReader, FrameWriter};
 use clankers_protocol::{
     NodeId,
@@ -33,7 +35,7 @@ pub(super) async fn data(
     writer: &mut FrameWriter,
 ) {
     match caller.hall.transfers.door(connection, ask.transfer) {
-        Some(door) => door.serve(connection, reader, writer).await,
+        Some(door) => door.serve(connection, &ask, reader, writer).await,
         None => {
             let refusal = caller.refuse(RefusalCode::NotFound, "no such transfer runs on this connection");
             super::refuse(writer, &refusal).await;
@@ -93,15 +95,22 @@ fn too_large(
 }
 
 /// What the owner cancelled here is not gone on with.
-async fn refuse_cancelled(caller: &Caller, transfer: TransferId, peer: NodeId) -> Answer<()> {
+async fn refuse_cancelled(
+    caller: &Caller,
+    (transfer, peer): (TransferId, NodeId),
+    part: PartId,
+    again: &str,
+) -> Answer<()> {
     let hall = std::sync::Arc::clone(&caller.hall);
-    let looked = tokio::task::spawn_blocking(move || hall.transfers.cancelled.has(transfer, peer)).await;
-    if !looked.unwrap_or_default() {
-        return Ok(());
-    }
+    let looked = tokio::task::spawn_blocking(move || {
+        hall.transfers.cancelled.has((transfer, peer), &part, hall.settings.files.keep_parts())
+    });
+    let Some(transfer) = looked.await.unwrap_or_default() else { return Ok(()) };
     let refusal = caller.refuse(RefusalCode::Unauthorized, "the owner of that node cancelled this transfer");
-    let hint =
-        format!("to ask once more: 'clankers rpc transfers forget {}', and send it anew", transfer.short());
+    let hint = format!(
+        "there 'clankers rpc transfers forget {}' lifts that: then {again} it anew",
+        transfer.short()
+    );
     Err(Box::new(refusal.hint(&hint)))
 }
 

@@ -7,7 +7,7 @@ use clankers_auth::{
     words::{cid_text, parse_cid},
 };
 use clankers_protocol::{NodeId, TeamId};
-use clankers_store::{FoundToken, Put, Store, StoreError, TAKEN_BACK};
+use clankers_store::{FoundToken, Parting, Put, Store, StoreError, TAKEN_BACK};
 
 use super::{Team, invite::random, revoked, work};
 use crate::{authority::audit::About, clock, hall::Hall, limits::TEAM_ANSWER};
@@ -48,17 +48,32 @@ impl Hall {
     }
 
     /// Ends the tokens of all who had some by this team's template and are no members any more: whatever was missed when they
-    /// went, a restart included.
+    /// went, a restart included. The tokens of one whose membership is over by its date alone end at that date as well: they
+    /// are left, for the clock may be wrong.
     pub(super) async fn end_claims_of_before(self: &Arc<Self>, team: &Arc<Team>) -> Result<(), StoreError> {
         let id = team.id;
         let claims = self.with_store(move |store| store.teams().claims(id, None, clock::now())).await??;
         let had = claims.into_iter().filter(|(_, _, ends)| *ends != TAKEN_BACK).map(|(member, _, _)| member);
         for member in had.collect::<BTreeSet<_>>() {
-            if !team.roll.is_member(member) {
+            if !team.roll.is_member(member) && !self.has_lapsed(team, member).await? {
                 self.end_claims(id, Some(member)).await?;
             }
         }
         Ok(())
+    }
+
+    /// Whether somebody would be a member but for the date.
+    async fn has_lapsed(self: &Arc<Self>, team: &Arc<Team>, member: NodeId) -> Result<bool, StoreError> {
+        let (id, roll) = (team.id, Arc::clone(&team.roll));
+        self.with_store(move |store| {
+            let kept = store.teams().members(id)?.into_iter().find(|(one, _)| *one == member);
+            let Some((_, kept)) = kept.filter(|(_, kept)| kept.parting != Some(Parting::Removed)) else {
+                return Ok(false);
+            };
+            let judged = kept.chains.iter().map(|chain| roll.judge(member, chain));
+            Ok(judged.into_iter().any(|judged| judged.is_err_and(|why| why.is_about_dates())))
+        })
+        .await?
     }
 
     /// Forgets what this node holds at a member by that one's template.

@@ -1,15 +1,15 @@
 //! Members who were removed, and what they may come back with: a membership of before that the remover had never seen.
 //! Everybody who knows of the removal refuses it; who removed takes it back as well, so that everybody comes to know.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use clankers_auth::{
     revoke::{self, Judged},
     team::{self, Member, NotMember, Removal, Removals},
     words,
 };
-use clankers_protocol::{NodeId, TeamId, limits::REVOCATIONS};
-use clankers_store::{KeptRemoval, Put, Store, StoreError};
+use clankers_protocol::{CidDigest, NodeId, TeamId, Timestamp, limits::REVOCATIONS};
+use clankers_store::{KeptRemoval, Put, RevocationRow, Store, StoreError};
 
 use super::{Team, invite::random, revoked};
 use crate::{clock, hall::Hall};
@@ -23,6 +23,30 @@ pub(crate) fn known(store: &Store, team: TeamId) -> Result<Removals, StoreError>
     Ok(known)
 }
 
+/// Finds the removals that kept revocations are, and nobody noted: this node knew them before it belonged to the team, or
+/// they came as it left. Nobody tells it again what it knows.
+pub(crate) fn note_kept(store: &Store, team: TeamId) -> Result<(), StoreError> {
+    let now = clock::now();
+    let noted: BTreeSet<CidDigest> = store.teams().removals(team)?.iter().map(|it| it.cid).collect();
+    for cid in store.revocations().cids(team.node(), now)? {
+        if noted.contains(&cid) {
+            continue;
+        }
+        let Some(row) = store.revocations().get(&cid)? else { continue };
+        match revoke::read(&row.container) {
+            Ok(judged) => drop(note(store, team, Removal::of(&judged, now), now)?),
+            Err(error) => tracing::warn!(%error, "a revocation that is kept is of no use"),
+        }
+    }
+    Ok(())
+}
+
+/// Keeps a removal; whether it was news.
+fn note(store: &Store, team: TeamId, removal: Removal, now: Timestamp) -> Result<bool, StoreError> {
+    let Removal { member, by, at, cid } = removal;
+    store.teams().put_removal(team, &KeptRemoval { member, by, at, cid }, now)
+}
+
 impl Hall {
     /// Stores a revocation that was judged good. One that takes a membership of a team of this node back is a removal, which
     /// is kept first: a crash between the two loses nothing but what others tell again.
@@ -30,12 +54,13 @@ impl Hall {
         let (team, now) = (TeamId(judged.subject.0), clock::now());
         if store.teams().get(team)?.is_some() {
             let removal = Removal::of(judged, now);
-            let Removal { member, by, at, cid } = removal;
-            let news = store.teams().put_removal(team, &KeptRemoval { member, by, at, cid }, now)?;
+            let news = note(store, team, removal, now)?;
             if let Some(team) = self.teams.get(team) {
                 team.roll.note(removal);
             }
-            let put = store.revocations().put(&revoked::row(judged), now);
+            // For as long as the removal counts: who joins later has to be told of it too.
+            let row = RevocationRow { expires: judged.told_until(), ..revoked::row(judged) };
+            let put = store.revocations().put(&row, now);
             if news {
                 // Also when the revocation was known: memberships are looked at anew.
                 self.context.authority.changed();
@@ -59,25 +84,24 @@ impl Hall {
         }))
     }
 
-    /// Revokes the last links of these memberships, as far as this node may: with the team's key where it lies here. None
-    /// is stored yet.
+    /// Revokes the last links of these memberships, each as of a time, as far as this node may: with the team's key where it
+    /// lies here. None is stored yet.
     pub(crate) async fn revoke_memberships(
         self: &Arc<Self>,
         id: TeamId,
-        chains: Vec<Vec<u8>>,
+        chains: Vec<(Vec<u8>, Timestamp)>,
     ) -> Result<Vec<Judged>, StoreError> {
         let hall = Arc::clone(self);
         self.with_store(move |store| {
             let key = hall.team_key(id).ok().flatten();
             let seed = key.as_ref().map_or(&*hall.seed, |key| key.expose());
             let by = clankers_auth::mint::id_of(seed);
-            let now = clock::now();
             let mut judged = Vec::new();
-            for chain in chains.into_iter().filter(|chain| team::may_remove(chain, by)) {
+            for (chain, at) in chains.into_iter().filter(|(chain, _)| team::may_remove(chain, by)) {
                 let Ok(said) = words::read(&chain) else { continue };
                 let known = store.revocations().is_revoked(&said.cid)?;
                 let Ok(nonce) = random() else { continue };
-                match revoke::make(seed, &chain, &said.cid, now, nonce) {
+                match revoke::make(seed, &chain, &said.cid, at, nonce) {
                     Ok(made) if !known => judged.push(made),
                     Ok(_) => {}
                     Err(error) => tracing::debug!(%error, "a membership was not revoked"),
@@ -89,11 +113,12 @@ impl Hall {
         .await?
     }
 
-    /// Takes back what came up of members whom this node had removed before.
+    /// Takes back what came up of members whom this node had removed before: as of then, so that nobody who was let in again
+    /// meanwhile is removed once more.
     pub(super) async fn take_back(
         self: &Arc<Self>,
         team: &Arc<Team>,
-        chains: Vec<Vec<u8>>,
+        chains: Vec<(Vec<u8>, Timestamp)>,
     ) -> Result<(), StoreError> {
         let judged = self.revoke_memberships(team.id, chains).await?;
         let hall = Arc::clone(self);

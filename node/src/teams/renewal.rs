@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clankers_auth::team::{Kind, Member};
+use clankers_auth::team::Member;
 use clankers_client::ClientError;
 use clankers_protocol::{
     NodeId, Timestamp,
@@ -62,6 +62,12 @@ fn life(member: &Member, now: Timestamp) -> (u64, u64) {
 fn is_due(member: &Member, now: Timestamp) -> bool {
     let (length, left) = life(member, now);
     left <= length / 2
+}
+
+/// Whether it is to renew itself, and nobody has done that although there was time enough.
+pub(crate) fn is_overdue(member: &Member, now: Timestamp) -> bool {
+    let (length, left) = life(member, now);
+    member.renews && left < length / 7
 }
 
 fn inviter(member: &Member) -> Option<NodeId> {
@@ -162,7 +168,7 @@ impl Hall {
         }
         let id = team.id;
         let kept = self.with_store(move |store| store.teams().get(id)).await??.ok_or(RenewFault::NotGiven)?;
-        let (hall, kind) = (Arc::clone(self), Kind { admin: shown.admin, renews: true });
+        let (hall, kind) = (Arc::clone(self), shown.again());
         let secs = life(&shown, clock::now()).0 / 1_000;
         let issued = tokio::task::spawn_blocking(move || hall.issue_membership(&kept, member, kind, secs));
         let issued = issued.await??;
@@ -234,11 +240,13 @@ mod tests {
             renews: true,
             leaf: CidDigest([0; 32]),
             cids: Vec::new(),
-            links: vec![MemberLink { issuer: by, audience: id, issued }],
+            links: vec![MemberLink { issuer: by, audience: id, issued, since: Timestamp(0) }],
             expires,
         };
         assert!(!is_due(&member, Timestamp(1_499_999)));
         assert!(is_due(&member, Timestamp(1_500_000)) && is_due(&member, expires));
         assert_eq!(life(&member, Timestamp(1_600_000)), (1_000_000, 400_000));
+        assert!(!is_overdue(&member, Timestamp(1_850_000)) && is_overdue(&member, Timestamp(1_860_000)));
+        assert!(!is_overdue(&Member { renews: false, ..member }, expires));
     }
 }

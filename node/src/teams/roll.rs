@@ -6,7 +6,7 @@ use std::{
 };
 
 use clankers_auth::team::{Member, NotMember, Removal, Removals};
-use clankers_protocol::{NodeId, TeamId, limits::PRESENCE_MEMBERS};
+use clankers_protocol::{NodeId, TeamId, Timestamp, limits::PRESENCE_MEMBERS};
 use tokio::sync::Notify;
 
 use crate::{authority::Authority, clock, limits::TEAM_RETURNED};
@@ -20,8 +20,8 @@ pub(crate) struct Roll {
     /// Whom this node removes as: its own key, and the team's where that lies here.
     ours: Vec<NodeId>,
     removals: RwLock<Removals>,
-    /// Memberships of before a removal of this node's that somebody shows.
-    returned: Mutex<BTreeMap<NodeId, Vec<u8>>>,
+    /// Memberships of before a removal of this node's that somebody shows, and when that was.
+    returned: Mutex<BTreeMap<NodeId, (Vec<u8>, Timestamp)>>,
     came_back: Notify,
 }
 
@@ -83,15 +83,15 @@ impl Roll {
         if self.is_ours(removal.by) {
             let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);
             if returned.len() < TEAM_RETURNED {
-                returned.insert(id, chain.to_vec());
+                returned.insert(id, (chain.to_vec(), removal.at));
                 self.came_back.notify_one();
             }
         }
         Err(NotMember::Removed(removal))
     }
 
-    /// Memberships that this node has to take back as well. Nothing is lost when this is dropped.
-    pub(crate) async fn returned(&self) -> Vec<Vec<u8>> {
+    /// Memberships that this node has to take back as well, each as of its removal. Nothing is lost when this is dropped.
+    pub(crate) async fn returned(&self) -> Vec<(Vec<u8>, Timestamp)> {
         loop {
             self.came_back.notified().await;
             let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,13 +12,27 @@ use clankers_auth::team;
 use clankers_mesh::{Screen, Screened};
 use clankers_protocol::{
     NodeId, TeamId,
-    presence::{Gossiped, PayloadError},
+    presence::{Gossiped, PayloadError, Record},
+    request::team::Goodbye,
 };
 
 use super::roll::Roll;
 
 /// Number of an `ext` value of a presence record: its author's membership.
 pub(super) const EXT_CHAIN: u16 = 1;
+
+/// Number of an `ext` value of a presence record that says goodbye, one byte: 0 when the node was stopped, 1 when it has
+/// left the team.
+pub(super) const EXT_GOODBYE: u16 = 2;
+
+/// What a member's goodbye meant; older nodes do not say it.
+pub(crate) fn goodbye(record: &Record) -> Option<Goodbye> {
+    match record.ext.get(EXT_GOODBYE).filter(|_| record.leaving)? {
+        [0] => Some(Goodbye::Stopped),
+        [1] => Some(Goodbye::Left),
+        _ => None,
+    }
+}
 
 /// Judges payloads of one team.
 pub(super) struct TeamScreen {

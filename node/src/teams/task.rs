@@ -6,7 +6,7 @@ mod single;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -16,6 +16,7 @@ use clankers_mesh::{Gossip, GossipConfig, GossipEvent, GossipEvents, Mesh, TeamT
 use clankers_protocol::{
     NodeId,
     healer::{self, Healer},
+    limits::SPREAD_PULLS,
     peering::{self, Peering},
     presence::{self, Gossiped, Presence},
     spread::{self, How, Spread},
@@ -38,7 +39,7 @@ use super::{
 use crate::{
     clock,
     hall::Hall,
-    limits::{TEAM_FAREWELL, TEAM_JOBS, TEAM_JOBS_WAITING, TEAM_LOOK, TEAM_PAGES, TEAM_RECHECK},
+    limits::{MOVED_CALLS, TEAM_FAREWELL, TEAM_JOBS, TEAM_JOBS_WAITING, TEAM_LOOK, TEAM_PAGES, TEAM_RECHECK},
 };
 
 /// When the machines want to be called again: presence, healer, peering, spread.
@@ -57,16 +58,22 @@ pub(super) struct Task {
     peering: Peering,
     spread: Spread,
     wakes: Wakes,
+    /// When those changed last, and how often the neighbours were called from there since (count).
+    moved: Option<(Instant, usize)>,
     /// Members that the machines know.
     fed: BTreeSet<NodeId>,
     neighbors: BTreeSet<NodeId>,
     renewal: Renewal,
     /// This node's own addresses.
     addrs: Vec<SocketAddr>,
+    /// Those of them, without ports, that gossip's connections were made under.
+    stands: BTreeSet<IpAddr>,
     /// The neighbour that was asked last about somebody unknown.
     asked: Option<NodeId>,
     jobs: JoinSet<Done>,
     waiting: VecDeque<Job>,
+    /// Revocations that are being fetched: one that answers slowly, or not at all, holds nothing else up.
+    pulls: JoinSet<Done>,
     /// Judging everybody anew, and ending what removed members have here: no member's doings hold these up.
     recheck: Single,
     ends: Single,
@@ -106,11 +113,13 @@ impl Task {
             screen,
             gossip,
             events,
+            stands: own.addrs.iter().map(SocketAddr::ip).collect(),
             addrs: own.addrs.clone(),
             presence: Presence::new(team.id, me.id, boot, own, seed),
             healer: Healer::new(me.id, seed.rotate_left(17)),
             peering: Peering::new(me.id),
             spread: Spread::new(team.id, me.id).started(boot),
+            moved: None,
             wakes: [None; 4],
             fed: BTreeSet::new(),
             neighbors: BTreeSet::new(),
@@ -118,6 +127,7 @@ impl Task {
             renewal: Renewal::default(),
             jobs: JoinSet::new(),
             waiting: VecDeque::new(),
+            pulls: JoinSet::new(),
             // At once: something may have been revoked while nobody watched.
             recheck: Single::new(true),
             ends: Single::new(false),
@@ -168,9 +178,11 @@ impl Task {
                     None => self.reopen().await,
                 },
                 Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => self.done(done).await,
+                Some(done) = self.pulls.join_next(), if !self.pulls.is_empty() => self.done(done).await,
                 () = until(wake), if wake.is_some() => self.tick().await,
                 _ = look.tick() => {
                     self.job(Job::Own);
+                    self.call_neighbors();
                     self.note_news();
                     self.renew();
                 }
@@ -192,10 +204,7 @@ impl Task {
                     false => break,
                 },
                 address = addresses.next(), if moves => match address {
-                    Some(_) => {
-                        self.job(Job::Own);
-                        self.feed(Feed::Healer(healer::Input::NetworkChanged)).await;
-                    }
+                    Some(address) => self.moved(&address.addrs).await,
                     None => moves = false,
                 },
             }
@@ -207,8 +216,8 @@ impl Task {
     async fn goodbye(&mut self) {
         self.over = true;
         self.waiting.clear();
-        self.jobs.abort_all();
-        while self.jobs.join_next().await.is_some() {}
+        self.jobs.shutdown().await;
+        self.pulls.shutdown().await;
         self.feed(Feed::Presence(presence::Input::Leave)).await;
         if self.hall.context.draining.is_cancelled() {
             // The team is not left for good.
@@ -222,8 +231,37 @@ impl Task {
             tokio::time::sleep(TEAM_FAREWELL).await;
         }
         self.gossip.clone().quit().await;
-        self.jobs.abort_all();
-        while self.jobs.join_next().await.is_some() {}
+        self.jobs.shutdown().await;
+        self.pulls.shutdown().await;
+    }
+
+    /// This node's addresses are others now. What it says of that travels by connections that it makes from there.
+    async fn moved(&mut self, addrs: &[SocketAddr]) {
+        let stands: BTreeSet<IpAddr> = addrs.iter().map(SocketAddr::ip).collect();
+        // Without any there is nowhere to call from yet; one more takes nothing away from those that there are.
+        if !stands.is_empty() {
+            if !self.stands.is_subset(&stands) {
+                let _ended = self.gossip.moved().await;
+                self.moved = Some((Instant::now(), 0));
+            }
+            self.stands = stands;
+        }
+        self.job(Job::Own);
+        self.feed(Feed::Healer(healer::Input::NetworkChanged)).await;
+    }
+
+    /// Once they have let go of connections to where this node was: an endpoint dials a peer where it has one, and looks for a
+    /// better way when another is made.
+    fn call_neighbors(&mut self) {
+        let Some((at, calls)) = self.moved else { return };
+        self.moved = match MOVED_CALLS.get(calls) {
+            Some(pause) if at.elapsed() < *pause => return,
+            Some(_) => Some((at, calls + 1)),
+            None => return self.moved = None,
+        };
+        for id in self.neighbors.iter().copied().collect::<Vec<_>>() {
+            self.job(Job::Call(self.place(id)));
+        }
     }
 
     async fn tick(&mut self) {
@@ -270,6 +308,10 @@ impl Task {
 
     /// Begins a piece of work, or lets it wait; the oldest that waits makes room.
     fn job(&mut self, job: Job) {
+        if matches!(job, Job::Pull(..)) && self.pulls.len() < SPREAD_PULLS {
+            self.pulls.spawn(work::run(Arc::clone(&self.hall), Arc::clone(&self.team), job));
+            return;
+        }
         self.waiting.push_back(job);
         if self.waiting.len() > TEAM_JOBS_WAITING {
             self.waiting.pop_front();

@@ -6,8 +6,8 @@ use clankers_auth::team::NotMember;
 use clankers_client::ClientError;
 use clankers_mesh::PeerAddress;
 use clankers_protocol::{
-    CidDigest, NodeId, TeamId,
-    limits::PRESENCE_PAGE,
+    CidDigest, NodeId, TeamId, Timestamp,
+    limits::{PRESENCE_PAGE, SPREAD_PULL_MS},
     message::Ext,
     presence::{Load, Noted, Own, is_own},
     request::{
@@ -49,6 +49,10 @@ pub(super) enum Job {
     Pull(CidDigest, NodeId, NodeId),
     /// Ask it, or this node itself, for another membership.
     Renew(NodeId),
+    /// Make a connection to it, for its endpoint to see where this node is.
+    Call(PeerAddress),
+    /// Close the link to it unless it answers there.
+    Probe(NodeId),
     /// Look at what this node is to say of itself.
     Own,
 }
@@ -108,7 +112,7 @@ pub(super) async fn meet_saying(
     changed: bool,
 ) -> Result<Link, MeetFault> {
     // A link that was there before may lead to where the peer was.
-    let kept = hall.links.kept(peer).map(|link| (link.connection().rtt() * 8).max(LINK_STALE));
+    let kept = hall.links.kept(peer).map(|link| patience(&link));
     let link = hall.link(peer, limit).await?;
     let ext = if changed { vec![(EXT_CHANGED, Vec::new())] } else { Vec::new() };
     let show = TeamShow { team: team.id, chain: team.chain().to_vec(), ext: Ext(ext) };
@@ -134,6 +138,11 @@ pub(super) async fn meet_saying(
     };
     team.roll.enter(peer, &shown.chain)?;
     Ok(link)
+}
+
+/// How long a link that was there before may take to answer.
+fn patience(link: &Link) -> Duration {
+    (link.connection().rtt() * 8).max(LINK_STALE)
 }
 
 /// Where a member is, as far as the link to it says.
@@ -168,10 +177,28 @@ pub(super) async fn run(hall: Arc<Hall>, team: Arc<Team>, job: Job) -> Done {
             let question = PresenceSync { records, chains, ..question(team.id) };
             told_by(&hall, &team, peer, &question).await.map_or(Done::Nothing, |(done, _)| done)
         }
-        Job::Pull(cid, from, subject) => pull(&hall, &team, (cid, from), subject).await,
+        Job::Pull(cid, from, subject) => {
+            // The machine waits no longer, and asks another then.
+            let limit = Duration::from_millis(SPREAD_PULL_MS);
+            let pulled = tokio::time::timeout(limit, pull(&hall, &team, (cid, from), subject)).await;
+            pulled.unwrap_or(Done::Pulled { cid, from, got: Got::Failed })
+        }
         Job::Renew(peer) => {
             if let Err(error) = hall.renew_at(&team, peer).await {
                 tracing::debug!(peer = %peer.short(), team = %team.id.short(), %error, "not renewed");
+            }
+            Done::Nothing
+        }
+        Job::Call(address) => {
+            let _boot = hall.boot_of(&address, TEAM_MEET).await;
+            Done::Nothing
+        }
+        Job::Probe(peer) => {
+            if let Some(link) = hall.links.kept(peer)
+                && let Err(error) = link.ping(1, patience(&link)).await
+            {
+                tracing::debug!(peer = %peer.short(), %error, "a member has moved away from its link");
+                hall.links.close(peer);
             }
             Done::Nothing
         }
@@ -282,7 +309,7 @@ pub(super) async fn end(hall: Arc<Hall>, team: Arc<Team>) -> Done {
 }
 
 /// Takes back what removed members came back with.
-pub(super) async fn take_back(hall: Arc<Hall>, team: Arc<Team>, chains: Vec<Vec<u8>>) -> Done {
+pub(super) async fn take_back(hall: Arc<Hall>, team: Arc<Team>, chains: Vec<(Vec<u8>, Timestamp)>) -> Done {
     if let Err(error) = hall.take_back(&team, chains).await {
         tracing::error!(team = %team.id.short(), %error, "a removed member's other membership was not revoked");
     }

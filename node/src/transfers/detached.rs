@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock,
     hall::Hall,
-    limits::{RESEND_DIAL, RESEND_PAUSE, RESEND_PAUSE_MAX},
+    limits::{DETACHED_LIGHT_BYTES, RESEND_DIAL, RESEND_PAUSE, RESEND_PAUSE_MAX},
 };
 
 /// This node, as receipts name it.
@@ -52,14 +52,11 @@ async fn go_on(
     stop: &CancellationToken,
 ) -> Option<Result<Finished, TransferError>> {
     let mut pause = RESEND_PAUSE;
+    let places = if is_light(job).await { &hall.transfers.light } else { &hall.transfers.places };
     loop {
-        let place = tokio::select! {
-            place = hall.transfers.places.acquire() => place.ok()?,
-            () = cancelled(job) => return None,
-            () = stop.cancelled() => return None,
-        };
+        let place = turn(places, job, stop).await?;
         let before = job.record().bytes;
-        let attempt = attempt(hall, job, stop, place).await;
+        let attempt = attempt(hall, job, stop, (places, place)).await;
         match attempt {
             Err(error) if error.may_retry() && !stop.is_cancelled() => {
                 tracing::info!(id = job.record().id, %error, ?pause, "a detached transfer is tried again");
@@ -75,6 +72,38 @@ async fn go_on(
         }
         pause = (pause * 2).min(RESEND_PAUSE_MAX);
     }
+}
+
+/// Whether it takes little: of memory, and of what others wait for.
+async fn is_light(job: &Job) -> bool {
+    let record = job.record();
+    let is_slow = record.limit_rate.is_some_and(|rate| rate < clankers_client::limits::LIMIT_ONE_LANE);
+    let found = tokio::fs::metadata(&record.path).await;
+    is_slow || found.is_ok_and(|found| found.is_file() && found.len() <= DETACHED_LIGHT_BYTES)
+}
+
+/// Waits for a place, and says so; `None` when it is to end meanwhile.
+async fn turn<'a>(
+    places: &'a Semaphore,
+    job: &mut Job,
+    stop: &CancellationToken,
+) -> Option<SemaphorePermit<'a>> {
+    if let Ok(place) = places.try_acquire() {
+        return Some(place);
+    }
+    let noted = |noted: Result<(), TransferError>| {
+        if let Err(error) = noted {
+            tracing::warn!(%error, "a record does not say that its transfer waits for its turn");
+        }
+    };
+    noted(job.queued(true));
+    let place = tokio::select! {
+        place = places.acquire() => place.ok(),
+        () = cancelled(job) => None,
+        () = stop.cancelled() => None,
+    };
+    noted(job.queued(false));
+    place
 }
 
 /// Waits before the next try; false when it is to end meanwhile.
@@ -103,7 +132,7 @@ async fn attempt(
     hall: &Arc<Hall>,
     job: &mut Job,
     stop: &CancellationToken,
-    place: SemaphorePermit<'_>,
+    (places, place): (&Semaphore, SemaphorePermit<'_>),
 ) -> Result<Finished, TransferError> {
     let subject: NodeId = job.record().subject;
     let address = address(hall, job, subject).await.map_err(|error| job.unreached(&error.to_string()))?;
@@ -120,7 +149,7 @@ async fn attempt(
     };
     let us = us(hall);
     let run = Box::pin(job.run(&link, &us, None, &tell, stop));
-    let places = keep_place(&hall.transfers.places, place, progress.clone());
+    let places = keep_place(places, place, progress.clone());
     // The link that leads nowhere is closed by this: the next attempt makes a fresh one.
     let run = beside(run, (link.connection(), boot), progress, anew);
     tokio::select! {

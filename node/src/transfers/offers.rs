@@ -1,5 +1,8 @@
 //! Offers that wait for the owner. They are kept as small files, so that an answer finds its offer although the sender
-//! left, and the sender finds the answer when it comes again; of what is offered only its description is kept.
+//! left, and the sender finds the answer when it comes again; of what is offered only its description is kept, and the
+//! names that are in it.
+
+mod kept;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +15,12 @@ use std::{
 use clankers_client::transfer::declined;
 use clankers_protocol::{
     NodeId, Timestamp,
-    limits::OFFER_SAMPLE,
-    request::transfer::{EntryKind, FileOffer, keeping::OfferInfo},
+    limits::{OFFER_SAMPLE, TRANSFER_PAGE_ENTRIES},
+    request::transfer::{
+        EntryKind, FileOffer,
+        keeping::OfferInfo,
+        shown::{ShownEntry, ShownOffer},
+    },
     transfer::{TransferId, manifest::Manifest},
 };
 use serde::{Deserialize, Serialize};
@@ -107,13 +114,18 @@ impl Offers {
     }
 
     fn read(&self) -> BTreeMap<TransferId, Offer> {
-        let entries =
-            fs::read_dir(&self.dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        let read = |path: PathBuf| -> Option<Offer> {
-            let small = fs::metadata(&path).ok()?.len() <= OFFER_FILE_BYTES;
-            serde_json::from_slice(&fs::read(&path).ok().filter(|_| small)?).ok()
+        let all = fs::read_dir(&self.dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let is_offer = |path: &PathBuf| path.extension().is_some_and(|kind| kind == "json");
+        let (entries, others): (Vec<PathBuf>, Vec<PathBuf>) = all.partition(is_offer);
+        let read = |path: &PathBuf| -> Option<Offer> {
+            let small = fs::metadata(path).ok()?.len() <= OFFER_FILE_BYTES;
+            serde_json::from_slice(&fs::read(path).ok().filter(|_| small)?).ok()
         };
-        entries.filter_map(read).map(|offer| (offer.info.transfer, offer)).collect()
+        // The names of an offer that a kill kept from being noted.
+        for lost in others.iter().filter(|path| !entries.contains(&path.with_extension("json"))) {
+            let _gone = fs::remove_file(lost);
+        }
+        entries.iter().filter_map(read).map(|offer| (offer.info.transfer, offer)).collect()
     }
 
     fn path(&self, id: TransferId) -> PathBuf {
@@ -133,7 +145,13 @@ impl Offers {
         fs::File::open(&self.dir)?.sync_all()
     }
 
+    /// Where all that is in it is kept.
+    fn list_path(&self, id: TransferId) -> PathBuf {
+        self.path(id).with_extension("list")
+    }
+
     fn drop_file(&self, id: TransferId) {
+        let _gone = fs::remove_file(self.list_path(id));
         // One that stays is past its time, and is dropped when it is read.
         let _gone = fs::remove_file(self.path(id));
     }
@@ -170,10 +188,13 @@ impl Offers {
             known.remove(&offer.transfer);
             self.drop_file(offer.transfer);
         }
-        let of_peer = known.values().filter(|one| one.info.peer == peer).count();
-        if of_peer >= OFFERS_PER_PEER || known.len() >= OFFERS || known.contains_key(&offer.transfer) {
+        // What was rejected waits for its sender alone, and keeps no place from others.
+        let open = || known.values().filter(|one| one.answer != Answer::Reject);
+        let of_peer = open().filter(|one| one.info.peer == peer).count();
+        if of_peer >= OFFERS_PER_PEER || open().count() >= OFFERS || known.contains_key(&offer.transfer) {
             return Err(OfferError::TooMany(of_peer));
         }
+        self.drop_rejected(known, peer);
         let files = manifest.files().take(OFFER_SAMPLE);
         let sample =
             files.map(|(index, entry)| (manifest.below(index).unwrap_or_default(), entry.size)).collect();
@@ -192,9 +213,29 @@ impl Offers {
             accepted: false,
         };
         let one = Offer { info, what, answer: Answer::None };
-        self.write(&one)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        let kept = kept::write(&self.list_path(offer.transfer), kept::entries(manifest));
+        if let Err(error) = kept.map_err(OfferError::from).and_then(|()| Ok(self.write(&one)?)) {
+            self.drop_file(offer.transfer);
+            return Err(error);
+        }
         known.insert(offer.transfer, one.clone());
         Ok(one)
+    }
+
+    /// Makes room among those that were rejected and whose senders have not come to hear it, the oldest first.
+    fn drop_rejected(&self, known: &mut BTreeMap<TransferId, Offer>, peer: NodeId) {
+        let rejected = known.values().filter(|one| one.answer == Answer::Reject).map(|one| &one.info);
+        let mut all: Vec<(Timestamp, TransferId, bool)> =
+            rejected.map(|info| (info.asked, info.transfer, info.peer == peer)).collect();
+        all.sort();
+        let of_peer = all.iter().filter(|(_, _, own)| *own).count();
+        let own = all.iter().filter(|(_, _, own)| *own).take((of_peer + 1).saturating_sub(OFFERS_PER_PEER));
+        let any = all.iter().take((all.len() + 1).saturating_sub(OFFERS));
+        for (_, id, _) in own.chain(any) {
+            known.remove(id);
+            self.drop_file(*id);
+        }
     }
 
     fn drop_old(&self, known: &mut BTreeMap<TransferId, Offer>, now: Timestamp) {
@@ -259,6 +300,25 @@ impl Offers {
             Some(manifest) => declined(&manifest, only).err().unwrap_or_default(),
             None => only.iter().filter(|path| !may_have(info, path)).cloned().collect(),
         }
+    }
+
+    /// What is in an offer, from the entry `skip` on, and how many entries there are after that: all while its sender is
+    /// here, else what was kept of it. Blocks.
+    pub(crate) fn show(&self, info: &OfferInfo, skip: usize) -> (ShownOffer, usize) {
+        let all = usize::try_from(info.files.saturating_add(info.dirs)).unwrap_or(usize::MAX);
+        let here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
+        let manifest = here.get(&info.transfer).and_then(Weak::upgrade);
+        drop(here);
+        if let Some(manifest) = manifest {
+            let some: Vec<ShownEntry> =
+                kept::entries(&manifest).skip(skip).take(TRANSFER_PAGE_ENTRIES).collect();
+            let (page, taken) = ShownOffer::page(&some, 0);
+            return (page, all.saturating_sub(skip.saturating_add(taken)));
+        }
+        let (some, kept) = kept::read(&self.list_path(info.transfer), skip, TRANSFER_PAGE_ENTRIES);
+        let lost = u32::try_from(all.saturating_sub(kept)).unwrap_or(u32::MAX);
+        let (page, taken) = ShownOffer::page(&some, lost);
+        (page, kept.saturating_sub(skip.saturating_add(taken)))
     }
 
     /// The owner's answer names what is not in it: it waits for another answer. Blocks.

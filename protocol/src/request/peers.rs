@@ -68,6 +68,10 @@ pub struct PeerResolve {
     pub ext: Ext,
 }
 
+/// Number of an `ext` value of [`PeerResolve`]: the socket address, as text, at which the peer with this whole id proved its
+/// key a moment ago. It is noted, and nothing is looked up.
+pub const EXT_REACHED: u16 = 1;
+
 /// The answer to [`PeerResolve`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerResolved {

@@ -3,8 +3,11 @@
 //! A team is a key; its id is that key's. Membership is a chain of UCAN delegations that begins at it. The owner's
 //! requests make teams, invite, join and remove; [`TeamShow`] and [`TeamClaim`] are what members say to each other.
 
+mod note;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::note::{EXT_NOTES, Goodbye, MemberNote};
 use super::{
     plain_messages,
     revocation::RevokedLink,

@@ -50,7 +50,9 @@ pub(in crate::service) async fn remove(caller: &Caller, request: TeamRemove) -> 
     chains.extend(shown);
     chains.sort();
     chains.dedup();
-    let judged = caller.hall.revoke_memberships(id, chains.clone()).await;
+    let now = clock::now();
+    let dated = chains.iter().map(|chain| (chain.clone(), now)).collect();
+    let judged = caller.hall.revoke_memberships(id, dated).await;
     let judged = judged.map_err(|error| trouble::store(caller, &error))?;
     if judged.is_empty() && removed {
         return Err(is_removed(caller, &kept, member));

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use clankers_auth::team::Member;
 use clankers_mesh::Path;
 use clankers_protocol::{
     NodeId, TeamId, Timestamp,
     presence::{Record, Standing},
     request::{
         peers::PeerRecord,
-        team::{MemberLoad, MemberRecord, MemberState, TeamRecord, TemplateRecord},
+        team::{MemberLoad, MemberNote, MemberRecord, MemberState, TeamRecord, TemplateRecord},
     },
 };
 use clankers_store::{KeptMember, KeptTeam, Parting};
@@ -18,7 +19,7 @@ use crate::{
     clock,
     door::Caller,
     hall::{Hall, SOFTWARE},
-    teams::{Command as Tell, MemberView, View},
+    teams::{Command as Tell, MemberView, View, renewal::is_overdue, screen::goodbye},
 };
 
 /// A team, as its owner sees it.
@@ -67,8 +68,11 @@ async fn view(caller: &Caller, id: TeamId) -> Option<View> {
     caller.hall.teams.get(id)?.ask(Tell::View).await
 }
 
+/// A member as it is shown, with what its record has no place for.
+type Noted = (MemberRecord, MemberNote);
+
 /// All members of a team, this node first.
-pub(in crate::service) async fn members(caller: &Caller, kept: &KeptTeam) -> Answer<Vec<MemberRecord>> {
+pub(in crate::service) async fn members(caller: &Caller, kept: &KeptTeam) -> Answer<Vec<Noted>> {
     let id = kept.id;
     let (remembered, labels) = with_store(caller, move |store| {
         let book = store.peers().list().unwrap_or_default();
@@ -82,7 +86,7 @@ pub(in crate::service) async fn members(caller: &Caller, kept: &KeptTeam) -> Ans
     let view = view(caller, id).await.unwrap_or_default();
     let mut seen: BTreeMap<NodeId, MemberView> =
         view.members.into_iter().map(|member| (member.id, member)).collect();
-    let mut all: BTreeMap<NodeId, MemberRecord> = BTreeMap::new();
+    let mut all: BTreeMap<NodeId, Noted> = BTreeMap::new();
     for (member, row) in remembered {
         let chain = row.chains.first().cloned();
         let judged = chain.and_then(|chain| hall.judge_member(id, member, &chain).ok());
@@ -90,33 +94,41 @@ pub(in crate::service) async fn members(caller: &Caller, kept: &KeptTeam) -> Ans
         if row.chains.is_empty() && row.parting.is_none() && !seen.contains_key(&member) {
             continue;
         }
-        let mut record = of_row(member, row);
-        record.admin = judged.as_ref().is_some_and(|judged| judged.admin);
-        record.expires = judged.map(|judged| judged.expires);
-        all.insert(member, record);
+        let mut noted = (of_row(member, row), MemberNote::default());
+        if let Some(judged) = judged {
+            belongs(&mut noted, &judged);
+        }
+        all.insert(member, noted);
     }
     while let Some((member, view)) = seen.pop_first() {
-        let record = all.entry(member).or_insert_with(|| of_row(member, KeptMember::default()));
-        of_view(record, view);
+        let row = || (of_row(member, KeptMember::default()), MemberNote::default());
+        let noted = all.entry(member).or_insert_with(row);
+        of_view(noted, view);
         if let Some(entered) = roll.as_ref().and_then(|team| team.roll.member(member)) {
-            (record.admin, record.expires) = (entered.admin, Some(entered.expires));
+            belongs(noted, &entered);
         }
     }
-    for (member, record) in &mut all {
+    for (member, (record, _)) in &mut all {
         record.label = labels.get(member).cloned();
         if let (Some(path), rtt) = way(hall, *member) {
             (record.path, record.rtt_us) = (Some(path), rtt);
         }
     }
-    let mut all: Vec<MemberRecord> = all.into_values().collect();
+    let mut all: Vec<Noted> = all.into_values().collect();
     all.push(own(caller, kept).await);
-    all.sort_by(|a, b| {
+    all.sort_by(|(a, _), (b, _)| {
         let key = |it: &MemberRecord| {
             (!it.me, it.label.is_none(), it.label.clone(), it.claimed.is_none(), it.claimed.clone(), it.id)
         };
         key(a).cmp(&key(b))
     });
     Ok(all)
+}
+
+/// What its membership says.
+fn belongs((record, note): &mut Noted, member: &Member) {
+    (record.admin, record.expires) = (member.admin, Some(member.expires));
+    (note.renews, note.overdue) = (Some(member.renews), is_overdue(member, clock::now()));
 }
 
 /// Path and round trip of the connection that there is to a peer.
@@ -178,7 +190,7 @@ pub(in crate::service) fn load(record: &Record) -> MemberLoad {
     MemberLoad { sessions: record.load.sessions, running: record.load.running }
 }
 
-fn of_view(record: &mut MemberRecord, view: MemberView) {
+fn of_view((record, note): &mut Noted, view: MemberView) {
     record.state = match (view.standing, record.state) {
         // Silent since this start, and known to have left before: it has not come back.
         (Standing::Unheard, before) => before,
@@ -187,6 +199,7 @@ fn of_view(record: &mut MemberRecord, view: MemberView) {
     record.last_seen = view.heard.or(record.last_seen);
     (record.path, record.rtt_us) = gossip_way(&view);
     let Some(said) = view.record else { return };
+    note.goodbye = goodbye(&said).filter(|_| record.state == MemberState::Left);
     record.load = (record.state == MemberState::Alive).then(|| load(&said));
     record.addrs = said.addrs.iter().map(ToString::to_string).collect();
     record.relay = said.relay;
@@ -194,13 +207,13 @@ fn of_view(record: &mut MemberRecord, view: MemberView) {
     record.version = Some(said.version);
 }
 
-async fn own(caller: &Caller, kept: &KeptTeam) -> MemberRecord {
+async fn own(caller: &Caller, kept: &KeptTeam) -> Noted {
     let hall = &caller.hall;
     let judged = hall.judge_kept(kept.id, hall.id, &kept.chain).await.ok().and_then(Result::ok);
     let mesh = hall.mesh.get();
     let running = hall.sessions.load();
     let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    MemberRecord {
+    let record = MemberRecord {
         id: hall.id,
         label: hall.settings.label.clone(),
         claimed: None,
@@ -221,8 +234,13 @@ async fn own(caller: &Caller, kept: &KeptTeam) -> MemberRecord {
             sessions: count(hall.sessions.count(hall).await),
             running: count(running.running.saturating_add(running.queued)),
         }),
-        expires: judged.map(|judged| judged.expires),
+        expires: None,
+    };
+    let mut noted = (record, MemberNote::default());
+    if let Some(judged) = &judged {
+        belongs(&mut noted, judged);
     }
+    noted
 }
 
 /// A peer of the book, or one that only teams know.

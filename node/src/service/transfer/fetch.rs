@@ -9,10 +9,11 @@ use std::{
 };
 
 use clankers_auth::{Args, Command, Grant};
-use clankers_client::transfer::{Looked, Progress, Sending, SkipReason, TransferError, is_missed};
-use clankers_files::{Export, Selection, Trouble};
+use clankers_client::transfer::{Looked, Progress, Sending, SkipReason, TransferError};
+use clankers_files::{Export, PartId, Selection, Trouble};
 use clankers_mesh::{Connection, FrameReader, FrameWriter};
 use clankers_protocol::{
+    NodeId,
     limits::TRANSFER_LANES,
     refusal::RefusalCode,
     request::transfer::{
@@ -20,6 +21,7 @@ use clankers_protocol::{
         keeping::Direction,
         left_out::{LeftOut, LeftOutPath},
         limit_rate,
+        listed::list_after,
     },
     text,
     transfer::sender::OfferDraft,
@@ -28,7 +30,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Answer, ended, label,
+    Answer, ended, label, names,
     offer::{log, share},
     path, place, refuse_cancelled, too_large,
 };
@@ -68,6 +70,9 @@ pub(in crate::service) async fn run(
     mut reader: FrameReader,
     writer: &mut FrameWriter,
 ) {
+    if let Some(after) = list_after(&ask.ext) {
+        return names::run(caller, connection, &ask, after, writer).await;
+    }
     let given = match prepare(caller, connection, &ask).await {
         Ok(given) => given,
         Err(refusal) => return crate::service::refuse(writer, &refusal).await,
@@ -95,6 +100,7 @@ pub(in crate::service) async fn run(
         began: clock::now(),
         progress,
         stop: stop.clone(),
+        part: part(&given.looked, principal),
         door: sending.door(),
     };
     let Some(_entry) = caller.hall.transfers.enter(connection, begins) else {
@@ -112,8 +118,27 @@ pub(in crate::service) async fn run(
     log(principal, &done);
 }
 
-/// Asks for leave, first for anything there at all, then for all that is there.
-async fn prepare(caller: &Caller, connection: &Connection, ask: &FileFetch) -> Answer<Given> {
+/// What is given, whichever the transfer's id: no directory is named so, and nothing that comes in is the same.
+fn part(looked: &Looked, principal: NodeId) -> PartId {
+    let source = looked.source();
+    PartId::of(&principal.to_string(), "/", source.name(), &source.identity())
+}
+
+/// What a peer asked for, and may have something of.
+pub(super) struct Opened {
+    pub(super) first: Grant,
+    /// What leave was asked for: nothing but the path.
+    pub(super) args: Args,
+    pub(super) root: PathBuf,
+    /// The path beneath the root.
+    pub(super) rest: String,
+    /// The whole path, as it is said back.
+    pub(super) shown: String,
+    place: Option<Place>,
+}
+
+/// Asks for leave for anything there at all.
+pub(super) async fn open(caller: &Caller, ask: &FileFetch) -> Answer<Opened> {
     let files = &caller.hall.settings.files;
     let export = files.export(&ask.path).map(|(root, rest)| (root.to_owned(), rest.to_owned()));
     let rest = export.as_ref().map_or("", |(_, rest)| rest.as_str());
@@ -125,11 +150,19 @@ async fn prepare(caller: &Caller, connection: &Connection, ask: &FileFetch) -> A
     let shown = text::line(&ask.path, PATH_CHARS);
     let Some((root, rest)) = export else {
         let refusal = caller.refuse(RefusalCode::NotFound, &format!("this node exports no '{shown}'"));
-        return Err(Box::new(refusal.hint("its owner names what it exports in the settings: files.exports")));
+        return Err(Box::new(refusal.hint("see with 'clankers rpc get-file PEER --list' what it exports")));
     };
+    Ok(Opened { first, args, root, rest, shown, place })
+}
+
+/// Asks for leave, first for anything there at all, then for all that is there.
+async fn prepare(caller: &Caller, connection: &Connection, ask: &FileFetch) -> Answer<Given> {
+    let Opened { first, args, root, rest, shown, place } = open(caller, ask).await?;
     // Nobody waits for the listing of one who has hung up.
     let looked = tokio::select! {
-        looked = look(caller, root, rest) => looked?,
+        looked = look(caller, root, move |export, stop| {
+            Looked::of(export.source(&rest, &Selection::default(), stop)?)
+        }) => looked?,
         refusal = ended(caller, &first.held, Command::FileRead) => return Err(refusal),
         _over = connection.closed() => {
             return Err(Box::new(caller.refuse(RefusalCode::Busy, "the connection is over")));
@@ -141,7 +174,8 @@ async fn prepare(caller: &Caller, connection: &Connection, ask: &FileFetch) -> A
         let shown = std::slice::from_ref(&first.held);
         too_large(caller, refusal, (Command::FileRead, &args), shown)
     })?;
-    refuse_cancelled(caller, ask.transfer, grant.principal).await?;
+    let part = part(&looked, grant.principal);
+    refuse_cancelled(caller, (ask.transfer, grant.principal), part, "get").await?;
     let source = looked.source();
     let share = share(caller, grant.principal, u64::from(source.len()))?;
     let label = label(caller, grant.principal).await?;
@@ -155,17 +189,21 @@ fn left_out(looked: &Looked) -> LeftOut {
         SkipReason::Link => "it is a symbolic link".to_owned(),
         why => why.to_string(),
     };
-    let skipped = looked.source().skipped().iter();
-    let named = skipped.map(|one| LeftOutPath {
+    let skips = looked.source().skipped();
+    let named = skips.named().map(|one| LeftOutPath {
         path: one.path.clone(),
         why: words(&one.why),
-        missed: is_missed(&one.why),
+        missed: one.why.is_missed(),
     });
-    LeftOut::of(named.collect())
+    LeftOut::of(named, skips.missed(), skips.others())
 }
 
-/// Lists what is there, a few such listings at a time. Dropped, it stops.
-async fn look(caller: &Caller, root: PathBuf, rest: String) -> Answer<Result<Looked, TransferError>> {
+/// Looks at what is there, a few such looks at a time. Dropped, it stops.
+pub(super) async fn look<T: Send + 'static>(
+    caller: &Caller,
+    root: PathBuf,
+    see: impl FnOnce(&Export, &AtomicBool) -> Result<T, TransferError> + Send + 'static,
+) -> Answer<Result<T, TransferError>> {
     let trouble = |error: &dyn std::error::Error| {
         tracing::error!(%error, "an export cannot be read");
         Box::new(caller.refuse(RefusalCode::NodeTrouble, "the node's disk failed"))
@@ -179,8 +217,7 @@ async fn look(caller: &Caller, root: PathBuf, rest: String) -> Answer<Result<Loo
         if holds_home(&root, &home) {
             return Err(TransferError::Path(root.display().to_string()));
         }
-        let source = Export::open(&root)?.source(&rest, &Selection::default(), &stop)?;
-        let looked = Looked::of(source);
+        let looked = see(&Export::open(&root)?, &stop);
         drop(turn);
         looked
     });
@@ -188,18 +225,19 @@ async fn look(caller: &Caller, root: PathBuf, rest: String) -> Answer<Result<Loo
 }
 
 /// Whether the node's own directory, with its key, lies in this one, or this one in it.
-fn holds_home(root: &Path, home: &Path) -> bool {
+pub(super) fn holds_home(root: &Path, home: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let (root, home) = (real(root), real(home));
     home.starts_with(&root) || root.starts_with(&home)
 }
 
-fn not_there(
+pub(super) fn not_there(
     caller: &Caller,
     shown: &str,
     error: &TransferError,
 ) -> Box<clankers_protocol::refusal::Refusal> {
     tracing::info!(peer = %caller.remote, %error, "a file was asked for and cannot be sent");
+    let too_much = || (RefusalCode::TooLarge, format!("'{shown}' has too much in it for one transfer"));
     let (code, words) = match error {
         // A link on the way is not followed: what is behind it is not there.
         TransferError::Files(error) if matches!(error.kind(), Trouble::Vanished | Trouble::Changed) => {
@@ -212,15 +250,14 @@ fn not_there(
             tracing::warn!(root, "this export holds the node's own directory: nothing of it is given away");
             (RefusalCode::NotFound, format!("this node exports no '{shown}'"))
         }
-        TransferError::Manifest(_) => {
-            (RefusalCode::TooLarge, format!("'{shown}' has too much in it for one transfer"))
-        }
+        TransferError::Files(error) if error.kind() == Trouble::TooMany => too_much(),
+        TransferError::Manifest(_) => too_much(),
         _ => (RefusalCode::NodeTrouble, format!("'{shown}' cannot be read")),
     };
     let refusal = caller.refuse(code, &words);
     Box::new(match code {
         RefusalCode::NotFound => {
-            refusal.hint("its owner knows what is there: the name of an export, and a path in it")
+            refusal.hint("see with 'clankers rpc get-file PEER --list PATH' what is there")
         }
         RefusalCode::TooLarge => refusal.hint("get it in parts"),
         _ => refusal.hint("its owner finds the reason in the node's log"),

@@ -14,6 +14,7 @@ use clankers_protocol::{
             Direction, TransferChange, TransferEdit, TransferEdited, TransferInfo, TransferList,
             TransferListReply, TransferState,
         },
+        limit_rate,
     },
     text,
     transfer::TransferId,
@@ -23,14 +24,14 @@ use super::{
     Answer,
     keeping::{self, WORD_CHARS, blocking},
 };
-use crate::{door::Caller, hall::Hall, limits::LANDED_LISTED, transfers::Running};
+use crate::{clock, door::Caller, hall::Hall, limits::LANDED_LISTED, transfers::Running};
 
-/// A transfer that does not run: what lies in the inbox of it.
+/// A transfer that does not run.
 struct Resting {
     info: TransferInfo,
-    /// The name of the peer's directory.
-    place: String,
-    part: PartId,
+    /// What lies in the inbox of it: the name of the peer's directory, and which; nothing lies there of what was
+    /// cancelled before it came that far, or was fetched.
+    kept: Option<(String, PartId)>,
 }
 
 pub(in crate::service) async fn list(caller: &Caller, ask: TransferList) -> Answer<TransferListReply> {
@@ -48,21 +49,28 @@ fn open(hall: &Hall) -> Result<Inbox, String> {
     Inbox::open(&hall.settings.files.inbox(hall.context.home.inbox_dir())).map_err(|e| e.to_string())
 }
 
-/// What broke off here and what landed, and does not run at this moment.
+/// What broke off here, what landed and what was cancelled, and does not run at this moment.
 async fn resting(caller: &Caller) -> Answer<Vec<Resting>> {
     let mut found = blocking(caller, |hall| {
         let inbox = open(hall)?;
         let parts = inbox.partials().map_err(|e| e.to_string())?;
         let landed = inbox.remembered(LANDED_LISTED).map_err(|e| e.to_string())?;
+        let cancelled = hall.transfers.cancelled.all();
         let parts = parts.into_iter().filter(|(_, part)| !part.running).filter_map(|(place, part)| {
-            let info = broken_off(hall, &part)?;
-            Some(Resting { info, place, part: part.id })
+            let info = broken_off(&part, &cancelled)?;
+            Some(Resting { info, kept: Some((place, part.id)) })
         });
         let landed = landed.into_iter().filter_map(|(place, one)| {
             let info = whole(&place, &one)?;
-            Some(Resting { info, place, part: one.id })
+            Some(Resting { info, kept: Some((place, one.id)) })
         });
-        Ok(parts.chain(landed).collect::<Vec<_>>())
+        let mut found: Vec<Resting> = parts.chain(landed).collect();
+        for info in &cancelled {
+            if !found.iter().any(|one| is_same(&one.info, info)) {
+                found.push(Resting { info: info.clone(), kept: None });
+            }
+        }
+        Ok(found)
     })
     .await?;
     let running = caller.hall.transfers.running();
@@ -70,12 +78,16 @@ async fn resting(caller: &Caller) -> Answer<Vec<Resting>> {
     Ok(found)
 }
 
+fn is_same(one: &TransferInfo, other: &TransferInfo) -> bool {
+    one.transfer == other.transfer && one.peer == other.peer
+}
+
 /// A transfer that broke off here.
-fn broken_off(hall: &Hall, part: &Partial) -> Option<TransferInfo> {
+fn broken_off(part: &Partial, cancelled: &[TransferInfo]) -> Option<TransferInfo> {
     let about = part.about.as_ref()?;
     let label = about.note.get("label").and_then(|label| label.as_str()).map(str::to_owned);
     let (transfer, peer) = (about.transfer_id.parse().ok()?, about.principal.parse().ok()?);
-    let is_cancelled = hall.transfers.cancelled.has(transfer, peer);
+    let is_cancelled = cancelled.iter().any(|one| one.transfer == transfer && one.peer == peer);
     Some(TransferInfo {
         transfer,
         peer,
@@ -113,7 +125,7 @@ fn whole(place: &str, one: &Remembered) -> Option<TransferInfo> {
 pub(in crate::service) async fn edit(caller: &Caller, ask: TransferEdit) -> Answer<TransferEdited> {
     caller.authorize_owner(ask.leaf, Command::AdminConfig)?;
     if ask.change == TransferChange::Resume {
-        return keeping::resume(caller, &ask.transfer).await;
+        return keeping::resume(caller, &ask.transfer, limit_rate(&ask.ext)).await;
     }
     let is_meant = |id: TransferId| !ask.transfer.is_empty() && id.to_string().starts_with(&ask.transfer);
     let mut running = caller.hall.transfers.running();
@@ -123,7 +135,7 @@ pub(in crate::service) async fn edit(caller: &Caller, ask: TransferEdit) -> Answ
     let transfer = match (running.as_slice(), resting.as_slice(), ask.change) {
         ([], [], _) => return Err(keeping::no_such(caller, &ask.transfer)),
         ([one], [], TransferChange::Cancel) => {
-            cancel(caller, &one.info()).await?;
+            cancel(caller, &one.info(), &one.part).await?;
             one.stop.cancel();
             TransferInfo { state: TransferState::Cancelled, ..one.info() }
         }
@@ -131,8 +143,10 @@ pub(in crate::service) async fn edit(caller: &Caller, ask: TransferEdit) -> Answ
             let words = format!("{} is over: it landed here as {}", info.transfer.short(), info.name);
             return Err(Box::new(caller.refuse(RefusalCode::Conflict, &words)));
         }
-        ([], [Resting { info, .. }], TransferChange::Cancel) => {
-            cancel(caller, info).await?;
+        ([], [Resting { info, kept }], TransferChange::Cancel) => {
+            if let Some((_, part)) = kept {
+                cancel(caller, info, part).await?;
+            }
             TransferInfo { state: TransferState::Cancelled, ..info.clone() }
         }
         ([], [one], _) => {
@@ -156,20 +170,28 @@ fn is_over(info: &TransferInfo) -> bool {
     matches!(info.state, TransferState::Done | TransferState::Failed)
 }
 
-/// From now on its sender does not go on with it.
-async fn cancel(caller: &Caller, info: &TransferInfo) -> Answer<()> {
-    let (transfer, peer) = (info.transfer, info.peer);
-    blocking(caller, move |hall| hall.transfers.cancelled.add(transfer, peer).map_err(|e| e.to_string()))
-        .await
+/// From now on its sender does not go on with it. As an offer it waits no more: what the owner said of it is over too.
+async fn cancel(caller: &Caller, info: &TransferInfo, part: &PartId) -> Answer<()> {
+    let (info, part) = (info.clone(), part.clone());
+    blocking(caller, move |hall| {
+        hall.transfers.cancelled.add(&info, &part).map_err(|e| e.to_string())?;
+        let offer = hall.transfers.offers.get(info.transfer, clock::now());
+        if offer.is_some_and(|offer| offer.info.peer == info.peer) {
+            hall.transfers.offers.done(info.transfer);
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn forget(caller: &Caller, one: &Resting) -> Answer<()> {
-    let (place, part, landed) = (one.place.clone(), one.part.clone(), is_over(&one.info));
+    let (kept, landed) = (one.kept.clone(), is_over(&one.info));
     let (transfer, peer) = (one.info.transfer, one.info.peer);
     blocking(caller, move |hall| {
+        hall.transfers.cancelled.forget(transfer, peer);
+        let Some((place, part)) = kept else { return Ok(()) };
         let place = open(hall)?.place(&place).map_err(|e| e.to_string())?;
         let forgotten = if landed { place.settle(&part) } else { place.forget(&part).map(|_| ()) };
-        hall.transfers.cancelled.forget(transfer, peer);
         forgotten.map_err(|e| e.to_string())
     })
     .await

@@ -14,7 +14,7 @@ use clankers_protocol::{
         Direction, FileSend, FileSent, InboxAnswer, InboxAnswered, InboxList, InboxListReply, NotBegun,
         OfferInfo, TransferEdited, TransferInfo, TransferState, with_not_begun,
     },
-    request::transfer::limit_rate,
+    request::transfer::{limit_rate, shown::EXT_SHOW},
     text,
     transfer::TransferId,
 };
@@ -40,6 +40,16 @@ pub(in crate::service) async fn inbox(caller: &Caller, ask: InboxList) -> Answer
     caller.authorize_owner(ask.leaf, Command::AdminConfig)?;
     let offers = offers(caller).await?;
     let skip = usize::try_from(ask.skip).unwrap_or(usize::MAX);
+    if let Some(which) = ask.ext.get(EXT_SHOW) {
+        let offer = find(caller, &offers, &String::from_utf8_lossy(which))?.clone();
+        let (shown, more, offer) = blocking(caller, move |hall| {
+            let (shown, more) = hall.transfers.offers.show(&offer, skip);
+            Ok((shown, more, offer))
+        })
+        .await?;
+        let more = u32::try_from(more).unwrap_or(u32::MAX);
+        return Ok(InboxListReply { offers: vec![offer], more, ext: shown.ext() });
+    }
     let more = offers.len().saturating_sub(skip.saturating_add(PAGE_ENTRIES));
     let offers = offers.into_iter().skip(skip).take(PAGE_ENTRIES).collect();
     Ok(InboxListReply { offers, more: u32::try_from(more).unwrap_or(u32::MAX), ext: Ext::default() })
@@ -52,20 +62,9 @@ async fn offers(caller: &Caller) -> Answer<Vec<OfferInfo>> {
 pub(in crate::service) async fn answer(caller: &Caller, ask: InboxAnswer) -> Answer<InboxAnswered> {
     caller.authorize_owner(ask.leaf, Command::AdminConfig)?;
     let offers = offers(caller).await?;
-    let mut found = offers.iter().filter(|offer| offer.transfer.to_string().starts_with(&ask.offer));
-    let shown = text::line(&ask.offer, WORD_CHARS);
-    let id = match (found.next(), found.next()) {
-        (Some(offer), None) if !ask.offer.is_empty() => offer.transfer,
-        (Some(_), Some(_)) => {
-            let words = format!("several offers begin with '{shown}'");
-            return Err(Box::new(caller.refuse(RefusalCode::Ambiguous, &words).hint("write more of the id")));
-        }
-        _ => {
-            let refusal = caller.refuse(RefusalCode::NotFound, &format!("no offer '{shown}' waits here"));
-            return Err(Box::new(refusal.hint("'clankers inbox list' shows those that do")));
-        }
-    };
-    if let Some(offer) = offers.iter().find(|offer| ask.accept && offer.transfer == id) {
+    let offer = find(caller, &offers, &ask.offer)?;
+    let id = offer.transfer;
+    if ask.accept {
         let missing = caller.hall.transfers.offers.missing(offer, &ask.only);
         if !missing.is_empty() {
             let words = text::line(&missing.join("', '"), PATH_CHARS);
@@ -83,6 +82,23 @@ pub(in crate::service) async fn answer(caller: &Caller, ask: InboxAnswer) -> Ans
     Ok(InboxAnswered { offer, ext: Ext::default() })
 }
 
+/// The offer whose id begins so.
+fn find<'o>(caller: &Caller, offers: &'o [OfferInfo], which: &str) -> Answer<&'o OfferInfo> {
+    let mut found = offers.iter().filter(|offer| offer.transfer.to_string().starts_with(which));
+    let shown = text::line(which, WORD_CHARS);
+    match (found.next(), found.next()) {
+        (Some(offer), None) if !which.is_empty() => Ok(offer),
+        (Some(_), Some(_)) => {
+            let words = format!("several offers begin with '{shown}'");
+            Err(Box::new(caller.refuse(RefusalCode::Ambiguous, &words).hint("write more of the id")))
+        }
+        _ => {
+            let refusal = caller.refuse(RefusalCode::NotFound, &format!("no offer '{shown}' waits here"));
+            Err(Box::new(refusal.hint("'clankers inbox list' shows those that do")))
+        }
+    }
+}
+
 /// Some of what is in an offer, as a hint.
 fn in_it(offer: &OfferInfo) -> String {
     let named: Vec<&str> = offer.sample.iter().map(|(path, _)| path.as_str()).take(NAMED).collect();
@@ -92,7 +108,7 @@ fn in_it(offer: &OfferInfo) -> String {
 }
 
 /// Goes on with one that is sent from here, without a command line.
-pub(super) async fn resume(caller: &Caller, id: &str) -> Answer<TransferEdited> {
+pub(super) async fn resume(caller: &Caller, id: &str, limit: Option<u64>) -> Answer<TransferEdited> {
     let (known, prefix) = (caller.hall.transfers.records.clone(), id.to_owned());
     let known = tokio::task::spawn_blocking(move || known.find(&prefix)).await;
     match known.map_err(|error| failed(caller, &error))? {
@@ -109,6 +125,9 @@ pub(super) async fn resume(caller: &Caller, id: &str) -> Answer<TransferEdited> 
     let mut job =
         resumed.await.map_err(|error| failed(caller, &error))?.map_err(|error| told(caller, &error))?;
     job.detach().map_err(|error| told(caller, &error))?;
+    if limit.is_some() {
+        job.limit(limit).map_err(|error| told(caller, &error))?;
+    }
     let record = job.record().clone();
     detached::spawn(&caller.hall, job);
     let transfer = TransferInfo {

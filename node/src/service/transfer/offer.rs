@@ -8,7 +8,7 @@ use std::{
 
 use clankers_auth::{Args, Command, Grant};
 use clankers_client::transfer::{Judge, Progress, Receiving, Taken, TransferError, Verdict, declined};
-use clankers_files::Inbox;
+use clankers_files::{Inbox, PartId};
 use clankers_mesh::{Connection, FrameReader, FrameWriter};
 use clankers_protocol::{
     NodeId,
@@ -67,6 +67,7 @@ pub(in crate::service) async fn run(
     };
     let (transfer, name) = (offer.transfer, offer.name.clone());
     let principal = leave.grant.principal;
+    let part = part(&offer, principal);
     let answered = Arc::new(OnceLock::new());
     // Room is promised for as long as the conversation lasts.
     let promise = Arc::new(OnceLock::new());
@@ -88,6 +89,7 @@ pub(in crate::service) async fn run(
         began: clock::now(),
         progress,
         stop: stop.clone(),
+        part,
         door: receiving.door(),
     };
     let Some(_entry) = caller.hall.transfers.enter(connection, begins) else {
@@ -102,6 +104,12 @@ pub(in crate::service) async fn run(
         let _gone = tokio::task::spawn_blocking(move || transfers.offers.done(id)).await;
     }
     log(principal, &done.map(|done| (done.receipt.receipt.files, done.receipt.receipt.bytes)));
+}
+
+/// What is offered, whichever the transfer's id.
+fn part(offer: &FileOffer, principal: NodeId) -> PartId {
+    let to = offer.to.as_deref().unwrap_or_default();
+    PartId::of(&principal.to_string(), to, &offer.name, &offer.source)
 }
 
 pub(super) fn log(peer: NodeId, done: &Result<(u32, u64), TransferError>) {
@@ -121,7 +129,7 @@ async fn prepare(caller: &Caller, offer: &FileOffer) -> Answer<(Leave, Option<cr
     // Manifests of all transfers together fit into memory, whoever sends them.
     let entries = u64::from(offer.files).saturating_add(u64::from(offer.dirs));
     let room = share(caller, grant.principal, entries)?;
-    refuse_cancelled(caller, offer.transfer, grant.principal).await?;
+    refuse_cancelled(caller, (offer.transfer, grant.principal), part(offer, grant.principal), "send").await?;
     let label = label(caller, grant.principal).await?;
     Ok((Leave { grant, command, label }, place, room))
 }
@@ -240,9 +248,7 @@ impl Asked {
                     return Err(self.refuse(RefusalCode::Unauthorized, "the node's owner does not want it"));
                 }
                 Said::None if manifest.len() > ENTRIES_WAITING => {
-                    let words = "the offer waits for the node's owner, and is too large to be kept in memory meanwhile";
-                    let hint = "it stands until then: send the same again once it is accepted";
-                    return Err(Box::new(self.refuse(RefusalCode::Busy, words).hint(hint)));
+                    return Err(self.too_large_to_wait(&known, manifest.len()));
                 }
                 Said::None if !told => {
                     told = true;
@@ -257,6 +263,20 @@ impl Asked {
                 self.refuse(RefusalCode::Unauthorized, "the node's owner did not answer in time")
             })?;
         }
+    }
+
+    /// The offer stands, and its sender comes again.
+    fn too_large_to_wait(&self, known: &Offer, entries: u32) -> Box<Refusal> {
+        let id = known.info.transfer.short();
+        let words = format!(
+            "the offer {id} waits for the node's owner; with {entries} files and directories it is too large to be \
+             kept open meanwhile (the limit is {ENTRIES_WAITING})"
+        );
+        let hint = format!("ask the owner to accept it there: clankers inbox accept {id}");
+        let refusal = self.refuse(RefusalCode::Waits, &words).hint(&hint);
+        Box::new(
+            refusal.hint("once it is accepted, send the same again: it is not asked about a second time"),
+        )
     }
 
     async fn ask(&self, offer: &Arc<FileOffer>, manifest: &Arc<Manifest>) -> Answer<Offer> {
@@ -293,11 +313,12 @@ impl Asked {
         let (hall, offer) = (Arc::clone(&self.hall), Arc::clone(offer));
         let principal = self.principal.to_string();
         let name = self.label.clone().unwrap_or_else(|| self.principal.short());
+        let part = part(&offer, self.principal);
         let (remote, label, promise) = (self.remote, self.label.clone(), Arc::clone(&self.promise));
         let taken = tokio::task::spawn_blocking(move || {
             let files = &hall.settings.files;
             let inbox = Inbox::open(&files.inbox(hall.context.home.inbox_dir()))?;
-            let place = inbox.place(&name)?;
+            let place = inbox.place_of(&name, &part, &offer.transfer)?;
             let room = quota::room(files, &hall.transfers.promises, (&inbox, &place), &principal, &offer)?;
             Ok(room.map(|promised| {
                 let _once = promise.set(promised);

@@ -66,6 +66,7 @@ async fn a_removed_member_does_not_come_back_by_a_membership_that_the_remover_ne
     // Who removed takes that back as well; all others leave it to that one.
     let back = tokio::time::timeout(Duration::from_secs(60), keeper.returned()).await.unwrap();
     assert_eq!(back.len(), 1);
+    assert_eq!(back[0].1, removal.at, "not once more, from now on");
     assert!(other.returned.lock().unwrap().is_empty());
     // Let in again.
     let written = world.invite(3_600 + 30, 7);
@@ -73,6 +74,28 @@ async fn a_removed_member_does_not_come_back_by_a_membership_that_the_remover_ne
         assert!(roll.enter(world.member, &written.chain).is_ok());
         assert!(roll.is_member(world.member));
     }
+}
+
+/// Let in again meanwhile: what is taken back then is no newer removal than the first.
+#[tokio::test]
+async fn what_turns_up_is_taken_back_as_of_its_removal() {
+    let world = Fixture::new();
+    let (seen, unseen) = (world.invite(0, 400), world.invite(60, 7));
+    let keeper = world.roll(vec![world.team.node()]);
+    let at = Timestamp(world.began.0 - 1_800_000);
+    let made = revoke::make(&KEY, &seen.chain, &seen.leaf, at, [5; 16]).unwrap();
+    keeper.note(Removal::of(&made, clock::now()));
+    let back = world.invite(3_500, 7);
+    keeper.enter(world.member, &back.chain).unwrap();
+    assert!(keeper.enter(world.member, &unseen.chain).is_err());
+    let returned = tokio::time::timeout(Duration::from_secs(60), keeper.returned()).await.unwrap();
+    for (chain, at) in returned {
+        let made = revoke::make(&KEY, &chain, &unseen.leaf, at, [6; 16]).unwrap();
+        keeper.note(Removal::of(&made, clock::now()));
+    }
+    world.authority.changed();
+    assert_eq!(keeper.recheck(), []);
+    assert!(keeper.is_member(world.member));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::{
     super::{
         Asked, Command, MemberView, View,
         places::{in_turn, usable},
-        screen::EXT_CHAIN,
+        screen::{EXT_CHAIN, EXT_GOODBYE},
         told::{Heard, Telling},
     },
     Task,
@@ -103,6 +103,9 @@ impl Task {
             presence::Output::Broadcast(say) => self.say(say).await,
             presence::Output::Changed(id, change) => {
                 self.news.insert(id);
+                if change == Change::Updated {
+                    self.look_after(id);
+                }
                 if change == Change::Gone {
                     // It made room for somebody: should it be heard of, the machines are told of it anew.
                     self.fed.remove(&id);
@@ -154,7 +157,7 @@ impl Task {
     }
 
     /// Where a member was met, and where it says that it is.
-    fn place(&self, id: NodeId) -> PeerAddress {
+    pub(super) fn place(&self, id: NodeId) -> PeerAddress {
         let mut address = self.places.get(&id).cloned().unwrap_or_else(|| PeerAddress::from(id));
         if let Some(record) = self.presence.seen(id).and_then(|seen| seen.record) {
             let record = self.usable(record);
@@ -164,6 +167,16 @@ impl Task {
             address.relay = address.relay.or(record.relay);
         }
         address
+    }
+
+    /// A member whose link leads to where it says that it is not (any more) is asked whether it is there.
+    fn look_after(&mut self, id: NodeId) {
+        let Some(record) = self.presence.seen(id).and_then(|seen| seen.record) else { return };
+        let there = |addr: std::net::SocketAddr| record.addrs.iter().any(|said| said.ip() == addr.ip());
+        let kept = self.hall.links.kept(id).and_then(|link| link.connection().remote_addr());
+        if kept.is_some_and(|addr| !there(addr)) {
+            self.job(Job::Probe(id));
+        }
     }
 
     /// What a member says, with those addresses only that mean it also from here.
@@ -184,6 +197,10 @@ impl Task {
         let seed = &self.hall.seed;
         let sealed = match say {
             Say::Presence(mut record) => {
+                if record.leaving {
+                    let stays = self.hall.context.draining.is_cancelled();
+                    record.ext.0.push((EXT_GOODBYE, vec![u8::from(!stays)]));
+                }
                 let bare = record.clone();
                 record.ext.0.push((EXT_CHAIN, self.team.chain().to_vec()));
                 let whole = team::seal(seed, Say::Presence(record));
@@ -331,8 +348,13 @@ impl Task {
                 self.feed(Feed::Presence(presence::Input::Own(own))).await;
             }
             Done::Rechecked(over) => {
+                let some = !over.is_empty();
                 for (id, why) in over {
                     self.removed(id, &why).await;
+                }
+                if some {
+                    // Their connections look at what they have left.
+                    self.hall.context.authority.changed();
                 }
                 self.ends.want();
             }
