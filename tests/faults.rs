@@ -4,7 +4,7 @@
 //! host, over the link that suffers. Every durable event must reach both, once and in order.
 //!
 //! Beside them what takes longer or needs strace: a viewer that is [`frozen`] for a minute, a session [`kills`] at each of
-//! its calls that change a file, a [`broken_disk`], [`restarts`] after every line, and how soon one is [`late`].
+//! its calls that change a file, a [`broken_disk`], [`restarts`] after every line, how soon one is [`late`], and a file over a link that is [`slow`].
 
 #![cfg(target_os = "linux")]
 #![allow(
@@ -26,6 +26,8 @@ mod kills;
 mod late;
 #[path = "faults/restarts.rs"]
 mod restarts;
+#[path = "faults/slow.rs"]
+mod slow;
 
 use std::{
     os::unix::fs::PermissionsExt as _,

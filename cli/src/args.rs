@@ -181,7 +181,7 @@ pub(crate) enum RpcCommand {
     Peers(PeersCommand),
     /// Send files and directories to that node's inbox; goes on where it broke off
     SendFile(SendFileArgs),
-    /// Get a file or a directory that that node exports
+    /// Get a file or a directory that that node exports; without a path, list what it exports
     GetFile(GetFileArgs),
     /// Files on their way from and to this machine
     #[command(args_conflicts_with_subcommands = true)]

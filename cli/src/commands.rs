@@ -6,6 +6,7 @@ pub(crate) mod auth;
 mod carry;
 pub(crate) mod daemon;
 mod discover;
+mod exports;
 mod get;
 pub(crate) mod inbox;
 mod logs;

@@ -23,6 +23,7 @@ use self::errands::{Agenda, Errands};
 use crate::{
     error::CliError,
     local::{Local, Machine, part},
+    output::ago,
 };
 
 /// How long a peer without a known address may take to be found on the local network (milliseconds).
@@ -99,8 +100,11 @@ impl Peer {
         let fellow = known.peer.via.iter().any(|via| via == "gossip");
         let agenda = Agenda::new(&local.client, subject, &known.chains).await;
         // A hall in this process keeps other commands of this home waiting: not until the peer is reached.
+        // Whom the network told of: anybody there may say for it that it is elsewhere.
+        let told = known.peer.via.iter().any(|via| via == "mdns");
+        let nothing = agenda.is_empty() && !told;
         let (stays, leaves) =
-            if agenda.is_empty() || local.in_process() { (None, Some(local)) } else { (Some(local), None) };
+            if nothing || local.in_process() { (None, Some(local)) } else { (Some(local), None) };
         let mesh = match machine.dialer(known.peer.addrs.is_empty()).await {
             Ok(mesh) => mesh,
             Err(error) => {
@@ -114,7 +118,7 @@ impl Peer {
             (Ok(client), ()) => client,
             (Err(error), ()) => {
                 tokio::join!(leave(stays), part(&mesh));
-                return Err(error);
+                return Err(last_seen(error, &known.peer));
             }
         };
         let local = match stays {
@@ -123,7 +127,8 @@ impl Peer {
         };
         let mut held = known.chains;
         let needed = agenda.is_needed(&held);
-        let mut errands = Errands::begin(local, client.clone(), machine.run.node(), agenda);
+        let reached = client.connection().remote_addr().filter(|_| told);
+        let mut errands = Errands::begin(local, client.clone(), machine.run.node(), agenda, reached);
         if needed {
             let renewed = errands.done().await;
             if !renewed.is_empty() {
@@ -147,6 +152,15 @@ impl Peer {
         if let Some(mesh) = self.mesh {
             part_last(mesh).await;
         }
+    }
+}
+
+/// Says of a node that was not reached when it was heard last; what the network says of it is of now, and no news.
+fn last_seen(error: CliError, peer: &PeerRecord) -> CliError {
+    let heard = peer.last_seen.filter(|_| !peer.via.iter().any(|via| via == "mdns"));
+    match heard.filter(|_| error.kind == ExitKind::Unreachable) {
+        Some(at) => error.hint(format!("it was last seen {}", ago(at, clankers_node::clock::now()))),
+        None => error,
     }
 }
 

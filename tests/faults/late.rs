@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{A, B, BIN, LIMIT, load};
 
 /// One way (time): a round trip is 100 ms.
-const FAR: Duration = Duration::from_millis(50);
+pub(crate) const FAR: Duration = Duration::from_millis(50);
 /// What a late comer is to have (events).
 const EVENTS: u64 = 10_000;
 /// Within which it is to have them (time): the bar, and the better one.

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use clankers_tests::{Node, NodeHome};
+use clankers_tests::{Node, NodeHome, wait};
 
 use super::{
     BIN,
@@ -38,14 +38,26 @@ struct Clock {
 }
 
 impl Clock {
+    /// One that goes wrong from one program to the next.
     fn of(place: &Place, library: &str, host: usize, label: &str) -> Self {
+        let wrong = "wrong=$(cat \"$CLOCK\")\n[ -z \"$wrong\" ] || export FAKETIME=\"$wrong\" PRELOADED=1\n";
+        Self::by(place, library, (host, label), wrong)
+    }
+
+    /// One that goes wrong while a program runs.
+    fn live(place: &Place, library: &str, host: usize, label: &str) -> Self {
+        let wrong = "export FAKETIME_TIMESTAMP_FILE=\"$CLOCK\" FAKETIME_CACHE_DURATION=1 PRELOADED=1\n";
+        Self::by(place, library, (host, label), wrong)
+    }
+
+    fn by(place: &Place, library: &str, (host, label): (usize, &str), wrong: &str) -> Self {
         let file = place.scripts().join(format!("clock-{label}"));
         let script = place.scripts().join(format!("clankers-{label}"));
         fs::write(&file, "").unwrap();
         let text = format!(
-            "#!/bin/sh\nwrong=$(cat '{}')\nif [ -n \"$wrong\" ]; then\n\
-             export FAKETIME=\"$wrong\" LD_PRELOAD='{library}' NO_FAKE_STAT=1\n\
-             export DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1\nfi\nexec '{BIN}' \"$@\"\n",
+            "#!/bin/sh\nCLOCK='{}'\n{wrong}\
+             [ -z \"$PRELOADED\" ] || export LD_PRELOAD='{library}' NO_FAKE_STAT=1\n\
+             export DONT_FAKE_MONOTONIC=1 FAKETIME_DONT_FAKE_MONOTONIC=1\nexec '{BIN}' \"$@\"\n",
             file.display()
         );
         fs::write(&script, text).unwrap();
@@ -54,7 +66,7 @@ impl Clock {
         Self { file, home: furnished(NodeHome::new(binary), label) }
     }
 
-    /// From the next program on, the time is wrong by so much, or right.
+    /// From the next program on, or from now on, the time is wrong by so much, or right.
     fn set(&self, wrong: &str) {
         fs::write(&self.file, wrong).unwrap();
     }
@@ -141,4 +153,52 @@ fn who_cannot_join_for_a_wrong_clock_is_told_to_look_at_it() {
         assert!(said.contains("clock"), "a clock wrong by {wrong}: {said}");
         dora.kill9();
     }
+}
+
+/// Waits until a node says this of its team. For a moment after a jump its own commands and it do not agree on the time.
+fn says(node: &Node, what: &str, holds: impl Fn(&serde_json::Value) -> bool) {
+    wait::until(what, HEARD, || {
+        let ran = node.cli(["team", "list", "--json"]).run();
+        (ran.exit.code == Some(0) && holds(&ran.json()[0])).then_some(())
+    });
+}
+
+/// A clock that jumps while the node runs (a machine that wakes, a wrong time server), and one that is right a while after
+/// the start only (no battery), end no team: memberships, and tokens of the team, are what they were once it is right.
+#[test]
+fn a_clock_that_is_wrong_for_a_moment_ends_no_team() {
+    let library = match library() {
+        Ok(library) => library,
+        Err(why) => return println!("skipped: {why}"),
+    };
+    let Some(place) = Place::new(2, 27) else { return };
+    let anna = place.node(0, "anna", "on");
+    let clock = Clock::live(&place, &library, 1, "carl");
+    clock.set("+0");
+    let mut carl = on_lan("on").on(&clock.home);
+    team("core", &[&anna, &carl]);
+    carl.cli(["team", "grant", "--reviewer"]).run().ok();
+    greps_soon(&anna, "carl", HEARD);
+    says(&carl, "carl gave anna a token", |team| team["grants"]["given"] == 1);
+
+    clock.set("+400d");
+    says(&carl, "by that clock carl's membership is over", |team| team["ended"] == "expired");
+    // Something is revoked: everybody is looked at.
+    let made =
+        carl.cli(["token", "create", "--for", &anna.id().to_string(), "--reviewer", "--json"]).run().ok();
+    carl.cli(["token", "revoke", made.json()["cid"].as_str().unwrap()]).run().ok();
+    says(&carl, "the team does not run at carl", |team| team["alive"] == 0);
+    clock.set("+0");
+    says(&carl, "it runs again", |team| team["ended"].is_null() && team["alive"] == 2);
+    all_alive(&anna, &[&anna, &carl]);
+    greps_soon(&anna, "carl", HEARD);
+
+    carl.kill9();
+    clock.set("-30d");
+    carl.restart();
+    says(&carl, "by that clock it is not valid yet", |team| team["ended"] == "not_yet_valid");
+    clock.set("+0");
+    says(&carl, "it begins to run", |team| team["ended"].is_null() && team["alive"] == 2);
+    all_alive(&anna, &[&anna, &carl]);
+    greps_soon(&anna, "carl", HEARD);
 }

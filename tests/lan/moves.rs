@@ -1,7 +1,10 @@
 //! A member whose network changes beneath it: another address, an interface that goes down and comes up, a second one, no
 //! way out, IPv6 alone. The meshes of [`super::meshes`] do the same; here it is a team of real nodes.
 
-use std::{net::Ipv4Addr, time::Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use clankers_lab::Lab;
 use clankers_tests::{Node, node::Start, wait};
@@ -58,6 +61,82 @@ fn a_member_that_moves_or_is_cut_off_is_prompted_where_it_is() {
     }
     println!("cut off: all saw all alive {:?} after the interface came up", up.elapsed());
     greps_soon(&anna, "bert", HEALED);
+}
+
+/// Moves in a row (count), and how many more when it is about figures.
+const MOVES: u32 = 2;
+const MANY_MOVES: u32 = 10;
+/// A connection to where a member was is missed by its silence after this (time), on a machine of any speed.
+const MISSED: Duration = Duration::from_secs(15);
+/// And whatever leads there has long been given up after this (time).
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+/// One move, and until when all others know where the member is, can prompt it there, and are answered.
+struct Move {
+    known: Duration,
+    prompted: Duration,
+    asked: Duration,
+}
+
+/// A member moves, so many times. The others start anew before each move, so that they have made the connections: those that a
+/// member makes move with it, those to it do not.
+fn moves(count: u32, seed: u64) -> Vec<Move> {
+    let Some(place) = Place::new(3, seed) else { return Vec::new() };
+    let (bert, mut anna, mut carl) =
+        (place.node(1, "bert", "on"), place.node(0, "anna", "on"), place.node(2, "carl", "on"));
+    team("core", &[&bert, &anna, &carl]);
+    let base = u32::from(place.lab.host(1).address()) + 100;
+    let mut all = Vec::new();
+    for step in 0..count {
+        for node in [&mut anna, &mut carl] {
+            node.kill9();
+            node.restart();
+        }
+        for node in [&anna, &bert, &carl] {
+            see(node, &[&anna, &bert, &carl], "alive", HEALED);
+        }
+        greps_soon(&carl, "bert", HEALED);
+        let new = Ipv4Addr::from(base + step);
+        let begun = Instant::now();
+        place.lab.host(1).move_to(new);
+        for node in [&anna, &carl] {
+            wait::until("the member's new address", HEALED, || {
+                let there = |addr: &String| addr.starts_with(&format!("{new}:"));
+                addresses(node, &bert).iter().any(there).then_some(())
+            });
+        }
+        let known = begun.elapsed();
+        greps_soon(&carl, "bert", HEALED);
+        let prompted = begun.elapsed();
+        // This is asked by the node itself, whose endpoint had connections to where the member was.
+        for node in [&anna, &carl] {
+            wait::until("an answer to the node", HEALED, || {
+                let asked = node.cli(["rpc", "peers", "probe", "bert", "--timeout", "1s"]).run();
+                (asked.exit.code == Some(0)).then_some(())
+            });
+        }
+        let asked = begun.elapsed();
+        println!("move {step}: known after {known:?}, prompted after {prompted:?}, asked after {asked:?}");
+        all.push(Move { known, prompted, asked });
+    }
+    all
+}
+
+fn all_quick(count: u32, seed: u64) {
+    for Move { known, prompted, asked } in moves(count, seed) {
+        assert!(known < MISSED && prompted < MISSED && asked < FORGOTTEN);
+    }
+}
+
+#[test]
+fn a_member_that_moved_is_known_prompted_and_asked_there_before_it_is_missed_where_it_was() {
+    all_quick(MOVES, 32);
+}
+
+#[test]
+#[ignore = "figures: 'cargo test -p clankers --test lan many_moves -- --ignored --nocapture'"]
+fn many_moves_in_figures() {
+    all_quick(MANY_MOVES, 33);
 }
 
 /// Two nodes whose hosts' networks were changed before they started form a team, by mDNS alone.

@@ -8,10 +8,13 @@
 //! - [`names`]: labels that members claim
 //! - [`soak`]: a minute, or an hour, of coming and going
 //! - [`curious`]: what others learn
+//! - [`again`]: answers of others that are not quite in order
 //! - [`hostile`]: members and strangers that do not keep to the rules
 //! - [`wording`]: what a newcomer reads
 //! - [`seen`]: what `mesh`, `rpc discover` and `rpc peers` show; [`discover`]: that command on a network
 
+#[path = "teams/again.rs"]
+mod again;
 #[path = "teams/belonging.rs"]
 mod belonging;
 #[path = "teams/claims.rs"]

@@ -2,16 +2,19 @@
 //!
 //! - [`sending`]: what arrives, and how it is told
 //! - [`asking`]: offers that wait for the owner
+//! - [`showing`]: how their owner sees them, and [`listing`]: how others see exports
 //! - [`fetching`]: from exports, and [`answers`] that are not what was asked for
 //! - [`detached`]: what the node sends by itself
-//! - [`kills`]: either side killed at any moment
+//! - [`kills`]: either side killed at any moment, and [`interrupts`]: before anything travels
 //! - [`fair`]: what goes on beside a transfer
 //! - [`faults`]: sources that change, disks that fill, tokens that end
+//! - [`getting`]: the same of what is got, and [`skips`]: what is left out of either
+//! - [`cancels`]: what is cancelled, forgotten, and taken up again
 //! - [`damage`]: what rots between two attempts
 //! - [`stalls`]: sides that stand still
 //! - [`wire`]: peers that do not keep to the rules, as [`peer`] plays them
 //! - [`found`]: what a review found
-//! - [`words`]: what the commands say, and how they end
+//! - [`words`]: what the commands say, and how they end; [`page`]: what they print for programs
 //!
 //! What is interrupted amid a transfer is sent at [`SLOW`]: so no machine is quick enough to be done before.
 
@@ -19,6 +22,8 @@
 mod answers;
 #[path = "transfer/asking.rs"]
 mod asking;
+#[path = "transfer/cancels.rs"]
+mod cancels;
 #[path = "transfer/damage.rs"]
 mod damage;
 #[path = "transfer/detached.rs"]
@@ -31,12 +36,24 @@ mod faults;
 mod fetching;
 #[path = "transfer/found.rs"]
 mod found;
+#[path = "transfer/getting.rs"]
+mod getting;
+#[path = "transfer/interrupts.rs"]
+mod interrupts;
 #[path = "transfer/kills.rs"]
 mod kills;
+#[path = "transfer/listing.rs"]
+mod listing;
+#[path = "transfer/page.rs"]
+mod page;
 #[path = "transfer/peer.rs"]
 mod peer;
 #[path = "transfer/sending.rs"]
 mod sending;
+#[path = "transfer/showing.rs"]
+mod showing;
+#[path = "transfer/skips.rs"]
+mod skips;
 #[path = "transfer/stalls.rs"]
 mod stalls;
 #[path = "transfer/wire.rs"]
@@ -87,6 +104,17 @@ impl Two {
             desk.grant(&lap, rights);
         }
         Self { desk, lap }
+    }
+
+    /// One that exports a directory of its workspace as `docs`, once it is filled.
+    fn exporting(rights: &[&str], fill: impl FnOnce(&NodeHome)) -> Self {
+        let mut two = Self::with(rights);
+        fill(two.desk.home());
+        let shared = two.desk.home().workspace().join("shared");
+        two.desk.home().settings(&format!("[files.exports]\ndocs = \"{}\"\n", shared.display()));
+        two.desk.kill9();
+        two.desk.restart();
+        two
     }
 
     fn send<S: AsRef<str>>(&self, words: impl IntoIterator<Item = S>) -> Cli {

@@ -40,12 +40,15 @@ pub(crate) struct SendFileArgs {
 pub(crate) struct GetFileArgs {
     /// A node id, a unique prefix, a label, or a ticket
     pub(crate) peer: String,
-    /// What to get: the name of an export there, and a path in it, such as music/album
+    /// What to get: the name of an export there, and a path in it, such as music/album; without it the exports are listed
     #[arg(value_name = "REMOTE_PATH")]
-    pub(crate) path: String,
+    pub(crate) path: Option<String>,
+    /// Only list what there is to be got: the exports, or what is at REMOTE_PATH
+    #[arg(long, conflicts_with_all = ["output", "limit_rate"])]
+    pub(crate) list: bool,
     /// Into this directory, or as this file; without it, into the present directory. A name that is taken is dealt with
     /// as --on-conflict says: by default what comes is called 'name (1)'
-    #[arg(short = 'o', long = "output", value_name = "PATH")]
+    #[arg(short = 'o', long = "output", value_name = "PATH", requires = "path")]
     pub(crate) output: Option<PathBuf>,
     /// What to do when something here has the name already
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
@@ -85,7 +88,7 @@ pub(crate) enum TransfersCommand {
     /// List them, the latest first
     #[default]
     List,
-    /// Stop one; what arrived stays, and it can be resumed
+    /// Stop one; what arrived stays. One of this machine's can be resumed; one of another's not until it is forgotten
     Cancel {
         /// Its id, or a unique prefix
         id: String,
@@ -112,6 +115,11 @@ pub(crate) enum TransfersCommand {
 pub(crate) enum InboxCommand {
     /// Offers that wait for your answer
     List,
+    /// All that is in one of them
+    Show {
+        /// Its id, or a unique prefix
+        id: String,
+    },
     /// Accept one, all of it or a part
     Accept {
         /// Its id, or a unique prefix

@@ -145,7 +145,7 @@ async fn follow(stream: &mut AttachStream<Road>, args: &AttachArgs, history: Pat
             signal = signals.next() => match signal {
                 "SIGINT" => Some(Typed::Interrupt),
                 // Whoever sent it does not wait for a goodbye; the terminal is given back.
-                _ => return desk.view.detached(stream.cursor().place(), args.remote.as_deref()).map_err(CliError::from)
+                _ => return desk.view.detached(stream.cursor().place(), args).map_err(CliError::from)
                     .and(Err(CliError::said(ExitKind::Interrupted))),
             },
         };
@@ -212,7 +212,10 @@ async fn say(stream: &mut AttachStream<Road>, desk: &mut Desk, line: &str, args:
         }
         Word::Model(None) => desk.view.model(desk.model.as_deref()),
         Word::Model(Some(name)) => {
-            desk.view.note(&format!("what you type from now on is for {name}"));
+            // No request asks a node for its models: the one that the next prompt is for is looked for then.
+            desk.view.note(&format!(
+                "what you type from now on is for {name}; whether the node has it shows with your next prompt"
+            ));
             desk.model = Some(name);
         }
         Word::Answer(request, allow) => {
@@ -232,7 +235,7 @@ async fn say(stream: &mut AttachStream<Road>, desk: &mut Desk, line: &str, args:
 
 fn ended(view: &mut View, stream: &AttachStream<Road>, args: &AttachArgs, end: Ended<CliError>) -> Outcome {
     match end {
-        Ended::Detached => Ok(view.detached(stream.cursor().place(), args.remote.as_deref())?),
+        Ended::Detached => Ok(view.detached(stream.cursor().place(), args)?),
         Ended::Refused(refusal) => Err(clankers_client::ClientError::Refused(refusal).into()),
         Ended::Unreachable(Some(Failure::Reach(error))) => Err(error),
         Ended::Unreachable(Some(Failure::Broke(error))) => Err(error.into()),

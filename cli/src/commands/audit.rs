@@ -25,8 +25,8 @@ use crate::{
 
 /// Characters of one line for people.
 const LINE_CHARS: usize = 500;
-/// How long one look for new lines lasts (time); then the next begins.
-const LOOK: Duration = Duration::from_secs(60);
+/// How long one look for new lines lasts (time), and the end of this program may take; then the next begins.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(home: Home, args: AuditArgs, json: bool) -> Outcome {
     let filter = Filter { peer: peer(&home, args.peer.as_deref()).await?, denied: args.denied };
@@ -56,8 +56,13 @@ pub(crate) async fn run(home: Home, args: AuditArgs, json: bool) -> Outcome {
             let line = reader.wait_line(LOOK);
             (reader, line)
         });
+        let waited = tokio::select! {
+            waited = waited => waited,
+            // It may be long until there is a line that nobody would read.
+            () = output::reader_gone() => return Err(CliError::unread()),
+        };
         let line;
-        (reader, line) = waited.await.map_err(CliError::machine)?;
+        (reader, line) = waited.map_err(CliError::machine)?;
         if let Some(line) = line.map_err(CliError::machine)?.filter(|line| filter.takes(line)) {
             print(&line, json)?;
         }

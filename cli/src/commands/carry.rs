@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use clankers_client::{
     limits::RENEW_EVERY,
-    transfer::{Direction, Finished, Job, Progress, Record, Records, TransferError, beside, is_missed},
+    transfer::{Direction, Finished, Job, Progress, Record, Records, TransferError, beside},
 };
 use clankers_protocol::{jsonl::transfer as jsonl, refusal::ExitKind, text, transfer::Fault};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::skipped::{left_out_json, report_left_out};
+use self::skipped::{counted_json, left_out_json, report_left_out};
 pub(crate) use self::skipped::{report_skipped, skipped_json};
 use super::progress::{Display, size};
 use crate::{
@@ -101,19 +101,20 @@ impl<'a> Carrier<'a> {
         told: &mut watch::Receiver<Progress>,
         display: &mut Display,
     ) -> Result<Finished, TransferError> {
-        let (mut pause, mut lost_at, mut before) = (RETRY_PAUSE, None::<Instant>, 0);
+        let (mut pause, mut lost_at, mut before) = (RETRY_PAUSE, None::<Instant>, job.record().bytes);
         loop {
             let error = match self.attempt(job, tell, told, display).await {
                 Ok(finished) => return Ok(finished),
                 Err(error) => error,
             };
-            let sent = job.record().sent_bytes;
-            if sent > before {
-                // It came further: the next loss is another one.
-                (pause, lost_at, before) = (RETRY_PAUSE, None, sent);
+            let there = job.record().bytes;
+            if there > before {
+                // It came further, and did not only send: the next loss is another one.
+                (pause, lost_at, before) = (RETRY_PAUSE, None, there);
             }
             let since = *lost_at.get_or_insert_with(Instant::now);
-            if !error.may_retry() || self.stop.is_cancelled() || since.elapsed() >= RETRY_FOR {
+            if !error.may_retry() || error.waits() || self.stop.is_cancelled() || since.elapsed() >= RETRY_FOR
+            {
                 return Err(error);
             }
             display.say(&format!("! {error}; trying again"));
@@ -210,6 +211,7 @@ impl<'a> Carrier<'a> {
                 }))?;
             }
             skipped_json(&finished.skipped)?;
+            counted_json(finished.skipped.count(), finished.skipped.missed())?;
             left_out_json(&finished.left_out)?;
             output::json(&jsonl::receipt(&jsonl::Receipt {
                 files: receipt.files,
@@ -254,7 +256,7 @@ impl<'a> Carrier<'a> {
     }
 
     fn incomplete(&self, finished: &Finished) -> CliError {
-        let missed = finished.skipped.iter().filter(|skipped| is_missed(&skipped.why)).count();
+        let missed = usize::try_from(finished.skipped.missed()).unwrap_or(usize::MAX);
         let bad = finished.bad.len().max(usize::try_from(finished.receipt.bad).unwrap_or(usize::MAX));
         let left_out = usize::try_from(finished.left_out.missed).unwrap_or(usize::MAX);
         let all = bad.saturating_add(missed).saturating_add(left_out);
@@ -282,7 +284,8 @@ impl<'a> Carrier<'a> {
     fn failed(&self, error: TransferError, record: &Record) -> CliError {
         let id = short(record);
         let is_mine = matches!(error, TransferError::Cancelled { by_peer: false });
-        let may_go_on = is_mine || error.may_retry() || matches!(error, TransferError::Cancelled { .. });
+        let may_go_on = is_mine || error.may_retry();
+        let is_theirs = matches!(error, TransferError::Cancelled { by_peer: true });
         let mut out = CliError::from(error);
         if is_mine && record.state == clankers_client::transfer::State::Interrupted {
             out.message = match record.bytes {
@@ -294,6 +297,11 @@ impl<'a> Carrier<'a> {
         }
         if may_go_on {
             out = out.hint(format!("go on with: clankers rpc transfers resume {id} (or the same command)"));
+        }
+        if is_theirs {
+            out = out.hint(format!(
+                "its owner there lifts that: 'clankers rpc transfers forget {id}'; then the same command starts it anew"
+            ));
         }
         out.about(self.machine)
     }
@@ -352,8 +360,11 @@ pub(crate) fn short(record: &Record) -> String {
     text::head(&record.id, 10).to_owned()
 }
 
-/// A transfer's name: the last part of what is sent or got.
+/// A transfer's name: what it is to be called, or else the last part of what is sent or got.
 pub(crate) fn shown_name(record: &Record) -> String {
+    if let Some(name) = &record.name {
+        return name.clone();
+    }
     let path = record.path.trim_end_matches('/');
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path).to_owned()
 }

@@ -232,7 +232,9 @@ fn listed(discovery: &Discovery, own: NodeId) -> Vec<FoundPeer> {
 
 fn of_node(node: MeshNode) -> FoundPeer {
     let gone = |state| matches!(state, MemberState::Lost | MemberState::Left | MemberState::Removed);
-    let there = !node.state.is_some_and(gone);
+    // Who is only remembered was not heard since this machine's node began.
+    let remembered = node.peer.via == ["team"];
+    let there = !remembered && !node.state.is_some_and(gone);
     FoundPeer { peer: node.peer, path: node.path, rtt_us: node.rtt_us, there, missed: false }
 }
 

@@ -1,4 +1,4 @@
-//! `rpc get-file`: what a peer exports.
+//! `rpc get-file`: what a peer exports, listed and got.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,10 @@ use clankers_protocol::{
     transfer::{SafePath, TransferId},
 };
 
-use super::carry::{Carrier, records};
+use super::{
+    carry::{Carrier, records},
+    exports,
+};
 use crate::{
     args::GetFileArgs,
     error::{CliError, Outcome},
@@ -16,7 +19,10 @@ use crate::{
 };
 
 pub(crate) async fn run(machine: &Machine, args: GetFileArgs, json: bool) -> Outcome {
-    let path = remote_path(&args.path)?;
+    let path = args.path.as_deref().map(remote_path).transpose()?;
+    let Some(path) = path.clone().filter(|_| !args.list) else {
+        return exports::run(machine, &args.peer, path.as_deref().unwrap_or_default(), json).await;
+    };
     let (into, name) = place(args.output.as_deref())?;
     let mut carrier = Carrier::to(machine, &args.peer, json).await?;
     let done = match carrier.subject() {

@@ -4,7 +4,11 @@ use clankers_node::store::Home;
 use clankers_protocol::{
     Timestamp,
     message::Ext,
-    request::transfer::keeping::{InboxAnswer, InboxAnswered, InboxList, InboxListReply, OfferInfo},
+    request::transfer::{
+        EntryKind,
+        keeping::{InboxAnswer, InboxAnswered, InboxList, InboxListReply, OfferInfo},
+        shown::{EXT_SHOW, ShownEntry, ShownOffer},
+    },
     text,
     transfer::SafePath,
 };
@@ -21,11 +25,14 @@ use crate::{
 
 /// Characters of a name in a list.
 const NAME_CHARS: usize = 48;
+/// Characters of a path in an offer.
+const PATH_CHARS: usize = 4096;
 
 pub(crate) async fn run(home: Home, command: InboxCommand, json: bool) -> Outcome {
     let machine = Machine::open(&home)?;
     match command {
         InboxCommand::List => list(&machine, json).await,
+        InboxCommand::Show { id } => show(&machine, &id, json).await,
         InboxCommand::Accept { id, only } => answer(&machine, id, true, only, json).await,
         InboxCommand::Reject { id } => answer(&machine, id, false, Vec::new(), json).await,
     }
@@ -59,10 +66,86 @@ async fn list(machine: &Machine, json: bool) -> Outcome {
     output::table(["ID", "PEER", "NAME", "SIZE", "FILES", "ASKED", "STANDS UNTIL"], &rows)?;
     if !offers.is_empty() {
         anstream::eprintln!(
-            "  accept one: clankers inbox accept ID [--only PATH]; or: clankers inbox reject ID"
+            "  see all of one: clankers inbox show ID; then: clankers inbox accept ID [--only PATH], or reject ID"
         );
     }
     Ok(())
+}
+
+/// All that is in an offer, as far as the node knows it.
+struct Whole {
+    offer: OfferInfo,
+    entries: Vec<ShownEntry>,
+    /// Entries that nobody has kept (count).
+    lost: u32,
+}
+
+async fn show(machine: &Machine, id: &str, json: bool) -> Outcome {
+    let local = machine.node_or_hall().await?;
+    let whole = whole(&local.client, id).await;
+    local.close().await;
+    let Whole { offer, entries, lost } = whole?;
+    if json {
+        let named: Vec<Value> = entries.iter().map(entry_json).collect();
+        let mut all = as_json(&offer);
+        if let Some(fields) = all.as_object_mut() {
+            fields.insert("entries".to_owned(), Value::Array(named));
+            fields.insert("lost".to_owned(), lost.into());
+        }
+        return Ok(output::json(&all)?);
+    }
+    let lines: Vec<String> = entries.iter().map(line).collect();
+    output::lines(lines.iter().map(String::as_str))?;
+    let until = row(&offer, clankers_node::clock::now()).into_iter().next_back().unwrap_or_default();
+    let total = format!(
+        "files: {}, directories: {}, {} in all; from {}, as {}: {until}",
+        offer.files,
+        offer.dirs,
+        size(offer.bytes),
+        text::line(&peer(&offer), NAME_CHARS),
+        text::line(&place(&offer), PATH_CHARS),
+    );
+    output::lines([total.as_str()])?;
+    if lost > 0 {
+        anstream::eprintln!(
+            "! {lost} more are not shown: the list is too long to be kept while its sender is away"
+        );
+    }
+    Ok(())
+}
+
+/// Asks for it page by page.
+async fn whole(client: &clankers_client::Client, id: &str) -> Result<Whole, CliError> {
+    let mut entries = Vec::new();
+    loop {
+        let skip = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        let ext = Ext(vec![(EXT_SHOW, id.as_bytes().to_vec())]);
+        let page: InboxListReply = client.ask(&InboxList { leaf: None, skip, ext }).await?;
+        let (Some(shown), Some(offer)) = (ShownOffer::read(&page.ext), page.offers.into_iter().next()) else {
+            return Err(CliError::machine(
+                "this machine's node cannot show an offer: it is older than this command",
+            )
+            .hint("restart it: clankers daemon stop, then clankers daemon start -d"));
+        };
+        let is_last = page.more == 0 || shown.entries.is_empty();
+        entries.extend(shown.entries);
+        if is_last {
+            return Ok(Whole { offer, entries, lost: shown.lost });
+        }
+    }
+}
+
+fn line(entry: &ShownEntry) -> String {
+    let (size, slash) = match entry.kind {
+        EntryKind::Dir => (String::new(), "/"),
+        EntryKind::File => (size(entry.bytes), ""),
+    };
+    format!("{size:>10}  {}{slash}", text::line(&entry.path, PATH_CHARS))
+}
+
+fn entry_json(entry: &ShownEntry) -> Value {
+    let kind = if entry.kind == EntryKind::Dir { "dir" } else { "file" };
+    json!({"path": entry.path, "kind": kind, "bytes": entry.bytes})
 }
 
 fn peer(offer: &OfferInfo) -> String {

@@ -10,7 +10,7 @@ use clankers_protocol::{
     request::{
         presence::{MeshNode, MeshView, MeshViewReply},
         session::SessionState,
-        team::MemberState,
+        team::{MemberNote, MemberState},
     },
     text,
 };
@@ -46,7 +46,7 @@ pub(crate) async fn run(home: Home, args: MeshArgs, json: bool) -> Outcome {
     let done = if args.watch {
         watch(&local.client, args.timeout, json).await
     } else {
-        match view(&local.client, args.timeout).await {
+        match noted(&local.client, args.timeout).await {
             Ok(nodes) => show(&nodes, json),
             Err(error) => Err(error),
         }
@@ -55,15 +55,24 @@ pub(crate) async fn run(home: Home, args: MeshArgs, json: bool) -> Outcome {
     done
 }
 
-/// All nodes, page by page; their sessions are asked for within `limit`.
+/// A node, with what its record has no place for.
+type Noted = (MeshNode, MemberNote);
+
+/// All nodes.
 pub(super) async fn view(client: &Client, limit: Duration) -> Result<Vec<MeshNode>, CliError> {
+    Ok(noted(client, limit).await?.into_iter().map(|(node, _)| node).collect())
+}
+
+/// The same, page by page; their sessions are asked for within `limit`.
+async fn noted(client: &Client, limit: Duration) -> Result<Vec<Noted>, CliError> {
     let mut nodes = Vec::new();
     loop {
         let ask_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let request = MeshView { leaf: None, skip: nodes.len() as u64, ask_ms, ext: Ext::default() };
         let reply: MeshViewReply = client.ask_within(&request, limit + PATIENCE).await?;
         let ended = reply.more == 0 || reply.nodes.is_empty();
-        nodes.extend(reply.nodes);
+        let notes = (0..).map(|place| MemberNote::read(&reply.ext, place));
+        nodes.extend(reply.nodes.into_iter().zip(notes));
         if ended {
             return Ok(nodes);
         }
@@ -76,7 +85,7 @@ async fn watch(client: &Client, limit: Duration, json: bool) -> Outcome {
     let mut shown = String::new();
     loop {
         let nodes = tokio::select! {
-            nodes = view(client, limit) => nodes?,
+            nodes = noted(client, limit) => nodes?,
             () = interrupts.next() => return Err(CliError::said(ExitKind::Interrupted)),
         };
         // Times and round trips change all the time: they alone are no news.
@@ -97,22 +106,29 @@ async fn watch(client: &Client, limit: Duration, json: bool) -> Outcome {
     }
 }
 
-fn gist(node: &MeshNode) -> impl std::fmt::Debug + use<> {
+fn gist((node, note): &Noted) -> impl std::fmt::Debug + use<> {
     let sessions: Vec<_> =
         node.sessions.iter().flatten().map(|session| (session.id, session.state, session.head_seq)).collect();
     let peer = &node.peer;
     let names = (peer.id, peer.label.clone(), peer.claimed.clone(), peer.version.clone());
-    (names, node.teams.clone(), node.state, node.path.clone(), node.load, sessions)
+    (names, node.teams.clone(), (node.state, note.goodbye), node.path.clone(), node.load, sessions)
 }
 
-fn show(nodes: &[MeshNode], json: bool) -> Outcome {
+fn show(nodes: &[Noted], json: bool) -> Outcome {
     if json {
-        return Ok(output::json(&Value::Array(nodes.iter().map(value).collect()))?);
+        let all = nodes.iter().map(|(node, note)| {
+            let mut value = value(node);
+            if let Some(object) = value.as_object_mut() {
+                object.insert("goodbye".into(), note.goodbye.map(people::goodbye).into());
+            }
+            value
+        });
+        return Ok(output::json(&Value::Array(all.collect()))?);
     }
     let now = clankers_node::clock::now();
     let rows: Vec<[String; 9]> = nodes
         .iter()
-        .map(|node| {
+        .map(|(node, note)| {
             let peer = &node.peer;
             let label = label(peer.label.as_deref(), peer.claimed.as_deref());
             let how = if node.me { "this node".to_owned() } else { peer.via.join(",") };
@@ -124,7 +140,7 @@ fn show(nodes: &[MeshNode], json: bool) -> Outcome {
                 label,
                 peer.id.short(),
                 node.teams.join(","),
-                standing(node).to_owned(),
+                standing(node, *note).to_owned(),
                 way(node.path.as_deref(), node.rtt_us),
                 load(node.load),
                 how,
@@ -134,7 +150,7 @@ fn show(nodes: &[MeshNode], json: bool) -> Outcome {
         })
         .collect();
     output::table(["LABEL", "ID", "TEAM", "STATE", "PATH", "LOAD", "KNOWN BY", "VERSION", "SEEN"], &rows)?;
-    let sessions: Vec<String> = nodes.iter().flat_map(sessions).collect();
+    let sessions: Vec<String> = nodes.iter().flat_map(|(node, _)| sessions(node)).collect();
     if !sessions.is_empty() {
         output::lines(["", "sessions you may see:"].into_iter().chain(sessions.iter().map(String::as_str)))?;
     }
@@ -142,10 +158,10 @@ fn show(nodes: &[MeshNode], json: bool) -> Outcome {
 }
 
 /// How a node is, in a word; what answers without a node running here is no node.
-fn standing(node: &MeshNode) -> &'static str {
+fn standing(node: &MeshNode, note: MemberNote) -> &'static str {
     match node.state {
         Some(MemberState::Unknown) if node.me => "not running",
-        other => other.map(people::standing).unwrap_or_default(),
+        other => other.map(|state| people::standing(state, note.goodbye)).unwrap_or_default(),
     }
 }
 

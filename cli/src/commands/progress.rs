@@ -1,4 +1,6 @@
-//! How far a transfer is: a bar on a terminal, a line each second elsewhere, JSON lines for programs.
+//! How far a transfer is: a bar on a terminal ([`fit`]), a line each second elsewhere, JSON lines for programs.
+
+mod fit;
 
 use std::{
     collections::VecDeque,
@@ -8,7 +10,7 @@ use std::{
 
 use clankers_client::transfer::{Phase, Progress};
 use clankers_protocol::{Timestamp, jsonl::transfer as jsonl, text};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 
 pub(crate) use clankers_protocol::text::size;
 
@@ -59,12 +61,35 @@ impl Rate {
     }
 }
 
+/// How fast a transfer is.
+#[derive(Debug, Default)]
+struct Speed {
+    /// By what comes: on a slow link a block takes longer than is looked back.
+    came: Rate,
+    /// By what is there: blocks that are there already do not come.
+    there: Rate,
+}
+
+impl Speed {
+    fn note(&mut self, at: Duration, progress: &Progress) {
+        self.came.note(at, progress.arrived);
+        self.there.note(at, progress.bytes);
+    }
+
+    fn per_second(&self, at: Duration) -> u64 {
+        match self.came.per_second(at) {
+            0 => self.there.per_second(at),
+            rate => rate,
+        }
+    }
+}
+
 /// Where progress is shown.
 pub(crate) struct Display {
     way: Way,
     begun: Instant,
     printed: Option<Instant>,
-    rate: Rate,
+    rate: Speed,
     phase: Option<Phase>,
     /// Until when it waits, once that was said.
     waits: Option<Timestamp>,
@@ -92,7 +117,7 @@ impl Display {
             Way::Lines
         };
         let name = text::line(name, NAME_CHARS);
-        let (rate, id) = (Rate::default(), id.to_owned());
+        let (rate, id) = (Speed::default(), id.to_owned());
         Self {
             way,
             begun: Instant::now(),
@@ -110,7 +135,7 @@ impl Display {
     pub(crate) fn update(&mut self, progress: &Progress) -> Result<(), CliError> {
         let at = self.begun.elapsed();
         if matches!(progress.phase, Phase::Running | Phase::Finishing) {
-            self.rate.note(at, progress.bytes);
+            self.rate.note(at, progress);
         }
         let is_new = self.phase.replace(progress.phase) != Some(progress.phase);
         if is_new && let Phase::Waiting { until } = progress.phase {
@@ -122,7 +147,7 @@ impl Display {
         };
         let is_due = self.printed.is_none_or(|printed| printed.elapsed() >= every);
         match &self.way {
-            Way::Bar(bar) => draw(bar, &self.name, progress, self.rate.per_second(at)),
+            Way::Bar(bar) => fit::draw(bar, &self.name, progress, self.rate.per_second(at)),
             Way::Lines | Way::Json if !is_due => {}
             Way::Lines => {
                 self.printed = Some(Instant::now());
@@ -221,20 +246,6 @@ fn words(name: &str, progress: &Progress, rate: u64) -> String {
     }
 }
 
-fn draw(bar: &ProgressBar, name: &str, progress: &Progress, rate: u64) {
-    let style = match progress.phase {
-        Phase::Running | Phase::Finishing => "{bar:24.cyan/dim} {msg}",
-        _ => "{spinner} {msg}",
-    };
-    if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style.progress_chars("━━─"));
-    }
-    bar.set_length(progress.total.max(1));
-    bar.set_position(progress.bytes);
-    bar.set_message(words(name, progress, rate));
-    bar.tick();
-}
-
 /// Seconds as people read them: `1:02:03`, `4:05`.
 fn clock(secs: u64) -> String {
     let (hours, minutes, seconds) = (secs / 3600, secs / 60 % 60, secs % 60);
@@ -278,6 +289,27 @@ mod tests {
         assert_eq!(rate.per_second(at(26_000)), 0);
         rate.note(at(26_000), 5);
         assert_eq!(rate.per_second(at(26_000)), 0, "it began anew");
+    }
+
+    #[test]
+    fn the_rate_does_not_fall_to_nothing_between_two_blocks_of_a_slow_link() {
+        // 1 Mbit/s: a block takes eight seconds, and each side hears once in a second what has come.
+        let (mut speed, link) = (Speed::default(), 131_072);
+        for second in 0..60 {
+            let arrived = second * link;
+            let bytes = arrived / (1024 * 1024) * 1024 * 1024;
+            let at = Duration::from_secs(second);
+            speed.note(at, &Progress { arrived, bytes, ..Progress::default() });
+            let rate = speed.per_second(at);
+            assert!(second < 2 || (link * 9 / 10..=link * 11 / 10).contains(&rate), "{second}: {rate}");
+        }
+        // What is there and does not travel counts where nothing else does.
+        let mut speed = Speed::default();
+        for second in 0..9 {
+            let at = Duration::from_secs(second);
+            speed.note(at, &Progress { bytes: second << 20, ..Progress::default() });
+            assert!(second < 2 || speed.per_second(at) > 1 << 19, "{second}");
+        }
     }
 
     #[test]

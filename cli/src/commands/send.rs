@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clankers_client::transfer::{Job, Looked, Selection, SendWish, is_missed, look};
+use clankers_client::transfer::{Job, Looked, Selection, SendWish, look};
 use clankers_protocol::{
     refusal::ExitKind,
     request::transfer::{
@@ -113,7 +113,7 @@ fn not_inside(to: &str, why: &str) -> CliError {
 }
 
 async fn dry_run(machine: &Machine, paths: &[PathBuf], args: &SendFileArgs, json: bool) -> Outcome {
-    let (mut missed, mut left_out, mut bytes, mut files, mut dirs) = (false, 0, 0_u64, 0_u32, 0_u32);
+    let (mut missed, mut left_out, mut bytes, mut files, mut dirs) = (false, 0_u64, 0_u64, 0_u32, 0_u32);
     for path in paths {
         let selection = Selection {
             excludes: args.exclude.clone(),
@@ -121,8 +121,8 @@ async fn dry_run(machine: &Machine, paths: &[PathBuf], args: &SendFileArgs, json
             never: Some(machine.home.root().to_owned()),
         };
         let looked = look(path.clone(), selection, &CancellationToken::new()).await?;
-        missed |= looked.source().skipped().iter().any(|skipped| is_missed(&skipped.why));
-        left_out += looked.source().skipped().len();
+        missed |= looked.source().skipped().missed() > 0;
+        left_out = left_out.saturating_add(looked.source().skipped().count());
         let totals = looked.manifest().totals();
         bytes = bytes.saturating_add(totals.bytes);
         (files, dirs) = (files.saturating_add(totals.files), dirs.saturating_add(totals.dirs));
@@ -194,7 +194,7 @@ async fn detach(
 }
 
 /// Asks this machine's node to send, and says what it calls it.
-pub(crate) async fn hand_over(
+async fn hand_over(
     machine: &Machine,
     peer: &str,
     paths: Vec<String>,
@@ -207,15 +207,7 @@ pub(crate) async fn hand_over(
     local.close().await;
     let sent = sent?;
     for transfer in &sent.transfers {
-        if json {
-            output::json(&json!({"type": "detached", "transfer": transfer}))?;
-        } else {
-            let line = format!(
-                "✓ the node sends it as {}: 'clankers rpc transfers' shows how far it is",
-                transfer.short()
-            );
-            output::lines([line.as_str()])?;
-        }
+        told(transfer, json)?;
     }
     let left = asked.saturating_sub(sent.transfers.len());
     if left == 0 {
@@ -227,6 +219,16 @@ pub(crate) async fn hand_over(
     };
     Err(CliError::new(ExitKind::Failed, format!("{left} of {asked} were not begun: {words}"))
         .hint("the others are sent: see them with 'clankers rpc transfers'"))
+}
+
+/// The node is at it.
+pub(crate) fn told(transfer: &TransferId, json: bool) -> Outcome {
+    if json {
+        return Ok(output::json(&json!({"type": "detached", "transfer": transfer}))?);
+    }
+    let line =
+        format!("✓ the node sends it as {}: 'clankers rpc transfers' shows how far it is", transfer.short());
+    Ok(output::lines([line.as_str()])?)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `team`: who belongs together.
 
+mod ending;
 pub(crate) mod show;
 
 use std::io::{IsTerminal, Read};

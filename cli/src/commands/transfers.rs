@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use clankers_client::{
     Client,
-    transfer::{Direction, Job, Record, RecordError, State, TransferError},
+    transfer::{Direction, Job, Record, RecordError, State, TransferError, forget_parts},
 };
 use clankers_protocol::{
     message::Ext,
     refusal::ExitKind,
     request::transfer::{
-        OnConflict,
         keeping::{
-            self, SendOptions, TransferChange, TransferEdit, TransferEdited, TransferInfo, TransferList,
+            self, TransferChange, TransferEdit, TransferEdited, TransferInfo, TransferList,
             TransferListReply, TransferState,
         },
+        with_limit_rate,
     },
     text,
 };
@@ -244,20 +244,7 @@ async fn resume(machine: &Machine, id: &str, (limit, detach): (Option<u64>, bool
             let error = CliError::usage("only what is sent can be left to the node");
             return Err(error.hint(format!("clankers rpc transfers resume {}", short(&record))));
         }
-        let on_conflict = match record.on_conflict.as_str() {
-            "refuse" => OnConflict::Refuse,
-            "overwrite" => OnConflict::Overwrite,
-            "skip" => OnConflict::Skip,
-            _ => OnConflict::Rename,
-        };
-        let options = SendOptions {
-            to: record.to.clone(),
-            on_conflict,
-            follow_links: record.follow_links,
-            exclude: record.exclude.clone(),
-        };
-        let how = (options, limit.or(record.limit_rate));
-        return send::hand_over(machine, &record.peer, vec![record.path.clone()], how, json).await;
+        return detach_one(machine, &record, limit, json).await;
     }
     let mut carrier = Carrier::to(machine, &record.peer, json).await?;
     let done = if carrier.subject() == Some(record.subject) {
@@ -276,10 +263,23 @@ async fn resume(machine: &Machine, id: &str, (limit, detach): (Option<u64>, bool
     done
 }
 
+/// Leaves it to this machine's node, under the same id.
+async fn detach_one(machine: &Machine, record: &Record, limit: Option<u64>, json: bool) -> Outcome {
+    let local = machine.node().await?;
+    let (transfer, change) = (record.id.clone(), TransferChange::Resume);
+    let request = TransferEdit { leaf: None, transfer, change, ext: with_limit_rate(limit) };
+    let edited: Result<TransferEdited, _> = local.client.ask(&request).await;
+    local.close().await;
+    send::told(&edited?.transfer.transfer, json)
+}
+
 async fn forget(machine: &Machine, id: &str, json: bool) -> Outcome {
     let Some(record) = own(machine, id)? else {
         return edit(machine, id, TransferChange::Forget, json).await;
     };
+    if !records(machine).is_running(&record.id) {
+        forget_parts(&record)?;
+    }
     match records(machine).forget(&record.id) {
         Ok(()) => said(&record.id, "forgotten", "is forgotten", json),
         Err(RecordError::Running(_)) => {
@@ -300,7 +300,7 @@ async fn edit(machine: &Machine, id: &str, change: TransferChange, json: bool) -
     let (word, line) = match change {
         TransferChange::Cancel => (
             "cancelled",
-            "is cancelled: the other side cannot go on with it; what arrived is kept until it is forgotten",
+            "is cancelled: the other side cannot go on with it, nor send the same anew, until you forget it; what arrived is kept",
         ),
         TransferChange::Resume => ("resumed", "goes on"),
         TransferChange::Forget => {

@@ -1,14 +1,18 @@
 //! What this machine's node has to settle with another one whenever they meet: revocations are exchanged, grants that
 //! are to be renewed are. None of it keeps the command waiting or makes it fail, unless what it needs has ended.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use clankers_client::{
     Client,
     authority::{Renewal, Revocations, renewal},
 };
 use clankers_node::clock;
-use clankers_protocol::NodeId;
+use clankers_protocol::{
+    NodeId,
+    message::Ext,
+    request::peers::{EXT_REACHED, PeerResolve, PeerResolved},
+};
 use tokio::{task::JoinSet, time::timeout};
 
 use crate::local::Local;
@@ -63,11 +67,22 @@ pub(super) struct Errands {
 impl Errands {
     /// Begins them beside the command. Takes leave of this machine's node when they are done; without it there are
     /// none, for what they bring could not be kept.
-    pub(super) fn begin(local: Option<Local>, peer: Client, own: NodeId, agenda: Agenda) -> Self {
+    ///
+    /// `reached` is where the peer was reached, when this machine's node should know.
+    pub(super) fn begin(
+        local: Option<Local>,
+        peer: Client,
+        own: NodeId,
+        agenda: Agenda,
+        reached: Option<SocketAddr>,
+    ) -> Self {
         let mut task = JoinSet::new();
         if let Some(local) = local {
             task.spawn(async move {
                 let Agenda { subject, revoked, renewals } = agenda;
+                if let Some(addr) = reached {
+                    note(&local.client, subject, addr).await;
+                }
                 if !revoked.is_empty() {
                     exchange(&local.client, &peer, subject, revoked).await;
                 }
@@ -93,6 +108,16 @@ impl Errands {
                 Vec::new()
             }
         }
+    }
+}
+
+/// Tells this machine's node where a peer was reached.
+async fn note(own: &Client, subject: NodeId, addr: SocketAddr) {
+    let ext = Ext([(EXT_REACHED, addr.to_string().into_bytes())].into_iter().collect());
+    let request = PeerResolve { leaf: None, peer: subject.to_string(), wait_ms: 0, ext };
+    let noted: Result<PeerResolved, _> = own.ask(&request).await;
+    if let Err(error) = noted {
+        tracing::debug!(peer = %subject, %error, "where it was reached was not noted");
     }
 }
 

@@ -88,7 +88,7 @@ fn a_tool_that_was_called_by_hand_and_not_run_is_said_to_a_person() {
     said("denied: bash");
     viewer.interrupt();
     let ran = viewer.finish().ok();
-    let back = format!("clankers attach {} --remote {} --after", &session[..10], node.ticket());
+    let back = format!("clankers attach {} --remote {} --read-only --after", &session[..10], node.ticket());
     assert!(ran.err().contains(&back), "{}", ran.story());
 }
 

@@ -203,6 +203,35 @@ fn a_terminal_is_given_back_whatever_ends_the_client() {
 }
 
 #[test]
+fn the_status_line_says_that_the_node_is_gone_for_as_long_as_it_is() {
+    let home = NodeHome::new(BIN);
+    home.script(&Script::always(Turn::says("heard: {{prompt}}\n")));
+    let mut node = home.start();
+    let session = session_of(&home, "/ls");
+    let Some(terminal) = Terminal::start(&home, &[], &["attach", &session, "--tail", "0"]) else { return };
+    terminal.shows("typing · scripted");
+    let seen = terminal.shows("local · direct ");
+    assert!(!seen.contains("no connection"), "{seen}");
+    node.kill9();
+    let seen = terminal.shows("local · no connection · not attached · scripted");
+    assert!(!seen.contains("local · direct "), "{seen}");
+    // What is typed meanwhile changes nothing of that.
+    terminal.types(&["are you there", "Enter"]);
+    terminal.shows("this is sent when it does");
+    terminal.types(&["/who", "Enter"]);
+    let seen = terminal.shows("(you)");
+    assert!(!seen.contains("local · direct "), "{seen}");
+    node.restart();
+    terminal.shows("heard: are you there");
+    terminal.shows("typing · scripted");
+    let seen = terminal.shows("local · direct ");
+    let last = seen.lines().rev().find(|line| line.contains("local · ")).unwrap();
+    assert!(last.contains("direct "), "{seen}");
+    terminal.types(&["C-d"]);
+    terminal.shows("ended with 0");
+}
+
+#[test]
 fn flags_of_a_prompt_without_one_are_not_ignored() {
     let home = NodeHome::new(BIN);
     let Some(terminal) = Terminal::start(&home, &[], &["--model", "scripted"]) else { return };

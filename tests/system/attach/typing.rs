@@ -10,6 +10,7 @@ use clankers_tests::{
     NodeHome, Script, Turn,
     process::{Input, Process},
 };
+use serde_json::json;
 
 use super::{LIMIT, session_of};
 use crate::BIN;
@@ -57,6 +58,53 @@ fn what_is_typed_while_the_node_is_away_is_sent_once_it_is_back() {
     let exit = viewer.wait(LIMIT).unwrap();
     assert_eq!(exit.code, Some(0), "{}", viewer.story());
     assert!(viewer.stdout().text().trim_end().lines().last().unwrap().contains("\"detached\""));
+}
+
+#[test]
+fn a_slip_answers_nothing_and_is_no_prompt() {
+    let home = NodeHome::new(BIN);
+    home.script(&Script::of([
+        Turn::calls("bash", &json!({ "command": "echo ran > ran.txt" })),
+        Turn::says("it is done"),
+        Turn::says("heard: {{prompt}}"),
+    ]));
+    let _node = home.start();
+    let session = session_of(&home, "/ls");
+    let (viewer, mut typed) = typing(&home, &session, "text");
+    let ask = ["rpc", "prompt", "local", "go", "--session", &session, "--ask", "shell"];
+    let said = |text: &str| {
+        let has = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes()).then_some(());
+        assert!(viewer.stderr().wait(LIMIT, has).is_some(), "never said {text:?}: {}", viewer.story());
+    };
+    said("/help says what there is");
+    let asked = home.cli(ask).within(LIMIT).start();
+    said("(/approve ");
+    writeln!(typed, "/appr\n/nonsense please").unwrap();
+    let unknown = |word: &str| {
+        format!("! there is no command {word}; /help lists them; begin with a space to send it as it is\n")
+    };
+    said(&unknown("/appr"));
+    said(&unknown("/nonsense"));
+    writeln!(typed, "/approve").unwrap();
+    asked.finish().ok();
+    assert!(home.workspace().join("ran.txt").exists(), "{}", viewer.story());
+    // What is meant is sent: with a space before it, a path, a tool's name; and the model had nothing else to answer.
+    writeln!(typed, " /nonsense").unwrap();
+    printed(&viewer, "heard: /nonsense\n");
+    writeln!(typed, "/read ran.txt").unwrap();
+    printed(&viewer, "ran\n");
+    writeln!(typed, "/model nope/x\n/detach").unwrap();
+    assert_eq!(viewer.wait(LIMIT).unwrap().code, Some(0), "{}", viewer.story());
+    let err = viewer.stderr().text();
+    assert!(
+        err.contains("for nope/x; whether the node has it shows with your next prompt"),
+        "{}",
+        viewer.story()
+    );
+    let all = home.cli(["attach", &session, "--before", "1000000", "--mode", "json"]).run().ok().json_lines();
+    let prompts: Vec<_> =
+        all.iter().filter(|line| line["type"] == "prompt").map(|line| &line["text"]).collect();
+    assert_eq!(prompts, ["/ls", "go", "/nonsense", "/read ran.txt"]);
 }
 
 #[test]

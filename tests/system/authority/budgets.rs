@@ -57,7 +57,7 @@ async fn ten_racing_for_the_last_cent_one_gets_it_and_a_kill_gives_nothing_back(
     // Nine end at once; the tenth is being answered.
     let ended = || racing.iter().filter(|one| one.is_finished()).count();
     wait::until("nine that get nothing", LIMIT, || (ended() == 9).then_some(()));
-    assert_eq!(model.asked().len(), 1);
+    wait::until("the tenth is being answered", LIMIT, || (model.asked().len() == 1).then_some(()));
     let reserved = spent(&home);
     assert!(reserved > 50_000_000 && reserved < 100_000_000, "{reserved}");
     for one in racing {

@@ -1,6 +1,8 @@
 //! Members come and go.
 
-use clankers_tests::wait;
+use std::time::{Duration, Instant};
+
+use clankers_tests::{Node, wait};
 use rustix::process::Signal;
 
 use super::{HEALED, HEARD, all_alive, greps, join, members, node, sees, state_of, team};
@@ -55,8 +57,63 @@ fn a_node_that_stops_says_goodbye_and_is_not_called_lost() {
     team("core", &[&anna, &bert]);
     bert.stop();
     sees(&anna, &bert, "left", HEARD);
+    assert_eq!(goodbye(&anna, &bert), "stopped");
     bert.restart();
     sees(&anna, &bert, "alive", HEARD);
+    assert_eq!(goodbye(&anna, &bert), serde_json::Value::Null);
+}
+
+/// What its goodbye meant, as another sees it; `mesh` and the tables say the same.
+fn goodbye(node: &Node, other: &Node) -> serde_json::Value {
+    let id = other.id().to_string();
+    let seen = |all: Vec<serde_json::Value>| all.into_iter().find(|one| one["id"] == id.as_str());
+    let said = seen(members(node)).expect("a member")["goodbye"].clone();
+    let mesh = node.cli(["mesh", "--json"]).run().ok().json();
+    let in_mesh = seen(mesh.as_array().expect("an array").clone()).expect("a node")["goodbye"].clone();
+    assert_eq!(in_mesh, said);
+    for words in [&["team", "members"][..], &["mesh"]] {
+        let table = node.cli(words).run().ok();
+        let line = table.out().lines().find(|line| line.contains(&id[..10])).expect("its line").to_owned();
+        let word = said.as_str().unwrap_or("alive");
+        assert!(line.contains(word) && !line.contains("stopped or left"), "{line}");
+    }
+    said
+}
+
+#[test]
+fn a_member_that_left_the_team_is_told_from_one_that_was_stopped() {
+    let (anna, bert) = (node("anna"), node("bert"));
+    team("core", &[&anna, &bert]);
+    bert.cli(["team", "leave"]).run().ok();
+    sees(&anna, &bert, "left", HEARD);
+    assert_eq!(goodbye(&anna, &bert), "left");
+}
+
+/// Nodes that are stopped, and how long the quickest of them took.
+const STOPS: usize = 3;
+/// What the goodbye may add to that (time): it waits for 300 ms, and for nobody's answer.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+#[test]
+fn a_goodbye_holds_up_the_end_of_a_node_for_a_moment_only() {
+    let stopped = |node: &mut Node| {
+        let begun = Instant::now();
+        node.stop();
+        begun.elapsed()
+    };
+    let (anna, mut bert, mut dora) = (node("anna"), node("bert"), node("dora"));
+    team("core", &[&anna, &bert]);
+    let (mut alone, mut together) = (Vec::new(), Vec::new());
+    for _ in 0..STOPS {
+        alone.push(stopped(&mut dora));
+        all_alive(&bert, 2);
+        together.push(stopped(&mut bert));
+        dora.restart();
+        bert.restart();
+    }
+    let (alone, together) = (alone.iter().min().expect("some"), together.iter().min().expect("some"));
+    println!("stopped alone {alone:?}, in a team {together:?}");
+    assert!(*together < *alone * 3 + GOODBYE, "alone {alone:?}, in a team {together:?}");
 }
 
 #[test]

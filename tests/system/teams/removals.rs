@@ -8,18 +8,23 @@ use std::{
 use clankers_auth::revoke;
 use clankers_mesh::GossipEvent;
 use clankers_protocol::{
-    NodeId,
+    NodeId, Timestamp,
     limits::REVOCATIONS,
     message::Ext,
     presence::Gossiped,
+    refusal::{CloseCode, RefusalCode},
     request::{
         revocation::{RevocationOffer, RevocationSync, RevocationSynced, RevocationTaken},
-        team::TeamShown,
+        team::{TeamShow, TeamShown},
     },
 };
-use clankers_tests::{Node, forge, hostile::Answer, hostile::Guest, wait};
+use clankers_store::{Home, TeamKeys};
+use clankers_tests::{Node, forge, hostile::Answer, hostile::Guest, hostile::Hostile, wait};
 
-use super::{HEARD, hostile::Mallory, node, sees, team};
+use super::{HEARD, hostile::Mallory, join, node, sees, team};
+
+/// Seconds.
+const DAY: u64 = 86_400;
 
 /// Between two questions to the same node (time).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -89,6 +94,26 @@ async fn a_removal_is_announced_by_who_made_it_and_by_nobody_else() {
     mallory.mesh.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_members_idle_connection_is_closed_and_that_of_one_with_a_token_is_not() {
+    let anna = node("anna");
+    anna.cli(["team", "create", "core"]).run().ok();
+    let (mallory, friend) = (Mallory::invited_by(&anna).await, Mallory::invited_by(&anna).await);
+    let token = anna.token(friend.mesh.id(), &["--tools", "ls"]).into_bytes();
+    let (at_friends, _) = friend.talker.welcomed(anna.address(), vec![token]).await;
+    let _shown: TeamShown = at_friends.ask(&friend.show()).await.message();
+    let idle = shown(&mallory, &anna).await;
+    for member in [&friend, &mallory] {
+        anna.cli(["team", "remove", &member.mesh.id().to_string()]).run().ok();
+    }
+    assert_eq!(idle.closed().await.code, Some(u32::from(CloseCode::AuthorityEnded.number())));
+    // Its other rights hold: it is refused what members may ask, and nothing else.
+    assert_eq!(at_friends.ask(&friend.show()).await.refused(), RefusalCode::Revoked);
+    assert!(at_friends.connection().close_reason().is_none());
+    mallory.mesh.close().await;
+    friend.mesh.close().await;
+}
+
 /// Revocations of links that a member made for keys of its own: well signed, and nobody's business.
 fn own_revocations(member: &Mallory, count: usize) -> Vec<Vec<u8>> {
     let above = ucan::Container::decode(&member.chain, &ucan::ContainerLimits::CHAIN, ucan::Profile::Strict)
@@ -141,4 +166,45 @@ async fn what_a_member_takes_back_of_its_own_does_not_stand_in_the_way_of_a_remo
     }
     mallory.mesh.close().await;
     honest.mesh.close().await;
+}
+
+/// The revocation that proves a removal was once forgotten with the link that it takes back, and who joined later never learned
+/// who had been removed: an invite of before, which lasts longer, let that one in.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_when_the_removed_link_has_long_ended_learns_of_the_removal() {
+    let anna = node("anna");
+    anna.cli(["team", "create", "core"]).run().ok();
+    let member = Mallory::invited_by(&anna).await;
+    let key = TeamKeys::of(&Home::open(&anna.home().path()).expect("anna's home"));
+    let key = *key.get(member.team).expect("a key").expect("anna's").expose();
+    let (frank, now) = (forge::random(), forge::now());
+    let link = |from: u64, to: u64| {
+        let link = forge::Link::new(key, member.team.node(), forge::id_of(&frank)).command("/team/member");
+        forge::container([link.valid(now.as_secs() - from, now.as_secs() + 365 * DAY - to).bytes()])
+    };
+    // Taken back three days ago, an hour before its end; the other one has most of its life before it.
+    let (short, kept) = (link(4 * DAY, 368 * DAY - 3_600), link(5 * DAY, 0));
+    let leaf = clankers_auth::words::read(&short).expect("a chain").cid;
+    let at = Timestamp::from_secs(now.as_secs() - 3 * DAY);
+    let removal = revoke::make(&key, &short, &leaf, at, forge::random()).expect("a revocation").bytes;
+    let offer = RevocationOffer { revocations: vec![removal.clone()], ext: Ext::default() };
+    let taken: RevocationTaken = shown(&member, &anna).await.ask(&offer).await.message();
+    assert_eq!((taken.stored, taken.refused.len()), (1, 0));
+
+    let carl = node("carl");
+    join(&anna, &carl, &[]);
+    let guest = shown(&member, &carl).await;
+    wait::within("carl to know", HEARD, async {
+        while known(&guest, &member).await != [removal.clone()] {
+            tokio::time::sleep(PAUSE).await;
+        }
+    })
+    .await;
+    let show = TeamShow { team: member.team, chain: kept, ext: Ext::default() };
+    for node in [&anna, &carl] {
+        let talker = Hostile::with_seed(frank).await;
+        let (guest, _) = talker.welcomed(node.address(), Vec::new()).await;
+        assert_eq!(guest.ask(&show).await.refused(), RefusalCode::Revoked);
+    }
+    member.mesh.close().await;
 }

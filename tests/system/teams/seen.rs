@@ -3,7 +3,7 @@
 use clankers_tests::wait;
 use serde_json::{Value, json};
 
-use super::{HEARD, greps, node, team};
+use super::{HEARD, greps, node, sees, team};
 
 fn of<'a>(list: &'a Value, id: &str) -> &'a Value {
     list.as_array().and_then(|all| all.iter().find(|one| one["id"] == id)).unwrap_or(&Value::Null)
@@ -70,4 +70,44 @@ fn mesh_goes_on_and_shows_what_changes() {
     while of(&watching.json().expect("a view"), &id)["state"] != "left" {}
     watching.interrupt();
     assert_eq!(watching.finish().exit.code, Some(130));
+}
+
+#[test]
+fn members_who_are_away_are_remembered_over_a_restart() {
+    let (mut anna, mut bert, mut carl) = (node("anna"), node("bert"), node("carl"));
+    team("core", &[&anna, &bert, &carl]);
+    let (b, c) = (bert.id().to_string(), carl.id().to_string());
+    // One says goodbye and one does not; both are remembered when this node comes back.
+    bert.stop();
+    sees(&anna, &bert, "left", HEARD);
+    anna.stop();
+    carl.kill9();
+    anna.restart();
+    let mesh = anna.cli(["mesh", "--json"]).run().ok().json();
+    let found = anna.cli(["rpc", "discover", "--json"]).run().ok().json();
+    for (id, label, state) in [(&b, "bert", "left"), (&c, "carl", "unknown")] {
+        let seen = of(&mesh, id);
+        assert_eq!((&seen["claimed"], &seen["state"]), (&json!(label), &json!(state)), "{mesh}");
+        assert_eq!((&seen["teams"], &seen["via"]), (&json!(["core"]), &json!(["team"])), "{mesh}");
+        assert!(seen["last_seen"].is_string() && seen["version"].is_string(), "{mesh}");
+        let seen = of(&found, id);
+        assert_eq!((&seen["claimed"], &seen["via"]), (&json!(label), &json!(["team"])), "{found}");
+        assert!(seen["last_seen"].is_string() && seen["version"].is_string(), "{found}");
+        // Whoever is only away is not unknown: by name, and by the beginning of the id.
+        for name in [label, &id[..8]] {
+            let ran = anna.cli(["rpc", "ping", name, "--timeout", "1s", "--json"]).run().code(6);
+            assert!(ran.error()["hints"].to_string().contains("it was last seen "), "{}", ran.story());
+        }
+    }
+    anna.cli(["rpc", "prompt", "bert", "/grep TODO"]).run().code(6);
+    anna.cli(["rpc", "ping", "nobody"]).run().code(7);
+    let table = anna.cli(["rpc", "discover"]).run().ok();
+    assert!(table.out().contains("(bert?)") && table.out().contains("team"), "{}", table.story());
+    // Back again, it is there as ever.
+    bert.restart();
+    sees(&anna, &bert, "alive", HEARD);
+    let mesh = anna.cli(["mesh", "--json"]).run().ok().json();
+    let seen = of(&mesh, &b);
+    assert_eq!((&seen["state"], &seen["via"]), (&json!("alive"), &json!(["gossip"])), "{mesh}");
+    assert_eq!(seen["teams"], json!(["core"]), "{mesh}");
 }

@@ -189,4 +189,16 @@ fn a_list_whose_reader_has_gone_ends_quietly_and_a_watch_ends_too() {
         let ended = wait::until("the watcher's end", HEARD, || child.try_wait().expect("a child"));
         assert_eq!(ended.code(), Some(0), "{words:?} after {line}");
     }
+    // Where nothing at all is said there is no line to be written that nobody reads.
+    for words in [&["audit", "-f", "-n", "0"][..], &["audit", "-f", "-n", "0", "--json"]] {
+        let mut child = command(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        drop(child.stdout.take());
+        let ended = wait::until("the follower's end", HEARD, || child.try_wait().expect("a child"));
+        assert_eq!(ended.code(), Some(0), "{words:?}");
+    }
 }

@@ -65,10 +65,10 @@ fn a_token_that_is_revoked_midway_ends_it_and_what_arrived_is_kept() {
 }
 
 /// A small disk of its own, where that may be made.
-struct Disk(std::path::PathBuf);
+pub(super) struct Disk(pub(super) std::path::PathBuf);
 
 impl Disk {
-    fn new(two_root: &std::path::Path, bytes: usize) -> Option<Self> {
+    pub(super) fn new(two_root: &std::path::Path, bytes: usize) -> Option<Self> {
         let dir = two_root.join("disk");
         fs::create_dir(&dir).unwrap();
         let options = format!("size={bytes}");

@@ -11,9 +11,9 @@ use clankers_protocol::{
     text::{self, Clean},
 };
 
-use super::sheet::Sheet;
+use super::{sheet::Sheet, way::NO_WAY};
 use crate::{
-    args::Mode,
+    args::{AttachArgs, Mode},
     commands::transcript::{Printer, line},
     error::CliError,
 };
@@ -36,7 +36,11 @@ pub(super) struct View {
     printed: (String, u64),
     /// The terminal, when it is one that can be typed on while it prints.
     sheet: Option<Sheet>,
+    /// Whose node it is, and the way there while it is heard.
+    peer: String,
     way: String,
+    /// Nothing is heard from the node: it was attached, and is to be reached again.
+    away: bool,
     role: Option<Role>,
     /// What the prompts cost whose ends were seen here.
     cost: NanoUsd,
@@ -61,7 +65,9 @@ impl View {
             typed: Vec::new(),
             printed,
             sheet,
+            peer: String::new(),
             way: String::new(),
+            away: false,
             role: None,
             cost: NanoUsd::default(),
             running: false,
@@ -82,13 +88,14 @@ impl View {
 
     /// Whom it is about and the way there, for the line above the one that is edited.
     pub(super) fn reached(&mut self, peer: &str, way: &str) {
-        self.way = format!("{peer} · {way}");
+        peer.clone_into(&mut self.peer);
+        way.clone_into(&mut self.way);
         self.status();
     }
 
     fn status(&mut self) {
         let Some(sheet) = &mut self.sheet else { return };
-        let role = match self.role {
+        let role = match self.role.filter(|_| !self.away) {
             None => "not attached",
             Some(Role::Type) => "typing",
             Some(Role::View) => "watching",
@@ -96,7 +103,8 @@ impl View {
         let busy = if self.running { " · running" } else { "" };
         let waits = if self.pending.is_empty() { "" } else { " · waits for /approve or /deny" };
         let (model, cost) = (&self.model, self.cost);
-        sheet.status(&self.way, &format!("{role} · {model} · {cost}{busy}{waits}"));
+        let way = if self.away { NO_WAY } else { &self.way };
+        sheet.status(&format!("{} · {way}", self.peer), &format!("{role} · {model} · {cost}{busy}{waits}"));
     }
 
     /// Says so when the viewer may only watch.
@@ -195,6 +203,9 @@ impl View {
         match shown {
             Shown::Attached(attached, _) => self.enter(attached),
             Shown::State(state) => self.state(state),
+            // A connection that nothing is heard on may look well for long.
+            Shown::Stale | Shown::Lost => self.away = true,
+            Shown::Back => self.away = false,
             Shown::Presence(presence) => {
                 let id = presence.who.attach_id;
                 if presence.joined {
@@ -224,6 +235,7 @@ impl View {
             self.printer = Printer::new(self.mode, self.session);
         }
         self.own = Some(attached.attach_id);
+        self.away = false;
         self.role = Some(attached.role_granted);
         self.state(&attached.state);
     }
@@ -389,7 +401,7 @@ impl View {
     }
 
     /// The last line.
-    pub(super) fn detached(&mut self, cursor: Option<(u64, u64)>, remote: Option<&str>) -> io::Result<()> {
+    pub(super) fn detached(&mut self, cursor: Option<(u64, u64)>, args: &AttachArgs) -> io::Result<()> {
         // The terminal is given back first: what is said now is said after it.
         self.sheet = None;
         if self.mode == Mode::Json {
@@ -398,8 +410,11 @@ impl View {
         let session = self.session.short();
         let words = match cursor {
             Some((epoch, seq)) => {
-                let peer = remote.map(|peer| format!(" --remote {peer}")).unwrap_or_default();
-                format!("detached; come back with: clankers attach {session}{peer} --after {epoch}:{seq}")
+                let peer = args.remote.as_ref().map(|peer| format!(" --remote {peer}")).unwrap_or_default();
+                let role = if args.read_only { " --read-only" } else { "" };
+                format!(
+                    "detached; come back with: clankers attach {session}{peer}{role} --after {epoch}:{seq}"
+                )
             }
             None => "detached".to_owned(),
         };

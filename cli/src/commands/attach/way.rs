@@ -15,6 +15,8 @@ use crate::{
     remote::{Again, DIAL_TIMEOUT, Peer},
 };
 
+/// Said of the way to a node that is not reached.
+pub(super) const NO_WAY: &str = "no connection";
 /// Characters of a peer's name: a ticket is longer.
 const PEER_CHARS: usize = 16;
 /// How often this machine's address is looked at while nothing is heard (time).
@@ -76,7 +78,7 @@ impl Road {
 
     /// How packets get there now, and how long a round trip takes.
     pub(crate) fn look(&self) -> String {
-        let Some(client) = self.last() else { return "no connection".into() };
+        let Some(client) = self.last() else { return NO_WAY.into() };
         let connection = client.connection();
         format!("{} {:.1} ms", connection.path().word(), connection.rtt().as_secs_f64() * 1e3)
     }

@@ -2,11 +2,17 @@
 
 use std::io::BufRead;
 
-use clankers_protocol::limits::{HISTORY_EVENTS, PROMPT_BYTES};
+use clankers_auth::vocab;
+use clankers_protocol::{
+    limits::{HISTORY_EVENTS, PROMPT_BYTES},
+    text,
+};
 use tokio::sync::mpsc;
 
 /// Events of '/older' when nobody says how many (count).
 const OLDER_EVENTS: u32 = 20;
+/// Characters of a word that is no command, where that is said.
+const WORD_CHARS: usize = 40;
 /// Lines that were typed and wait to be read (count).
 pub(super) const TYPED_LINES: usize = 16;
 
@@ -18,7 +24,8 @@ type to prompt; a line '/grep TODO src' runs a tool without a model
 /deny [ID]      do not let it run
 /older [N]      events before those that were shown
 /model [NAME]   the model that answers, or another one for what you type
-/detach         leave; what runs goes on (Ctrl-D, or Ctrl-C twice)";
+/detach         leave; what runs goes on (Ctrl-D, or Ctrl-C twice)
+a line that begins with another '/word' is not sent, unless a space stands before it";
 
 /// What comes from whoever types.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +57,7 @@ pub(super) enum Word {
 
 /// What a line means; else why it means nothing.
 pub(super) fn parse(line: &str) -> Result<Word, String> {
+    let meant = line.starts_with(char::is_whitespace);
     let line = line.trim();
     if line.len() > PROMPT_BYTES {
         return Err(format!("a line is at most {PROMPT_BYTES} bytes"));
@@ -71,8 +79,21 @@ pub(super) fn parse(line: &str) -> Result<Word, String> {
         | "/approve" | "/deny" => {
             return Err(format!("'{head}' takes less than that; /help says what there is"));
         }
+        // A slip would be paid for as a prompt, and whoever made it would believe to have answered.
+        _ if !meant && is_no_command(head) => {
+            let word = text::line(head, WORD_CHARS);
+            return Err(format!(
+                "there is no command {word}; /help lists them; begin with a space to send it as it is"
+            ));
+        }
         _ => Word::Say(line.to_owned()),
     })
+}
+
+/// Whether a first word looks like a command and is none: neither a tool that is called by hand nor a path.
+fn is_no_command(head: &str) -> bool {
+    let name = head.strip_prefix('/').filter(|name| !name.contains('/'));
+    name.is_some_and(|name| !vocab::all_tools().any(|tool| tool == name))
 }
 
 /// How many events are meant.
@@ -118,5 +139,31 @@ mod tests {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse(&"x".repeat(PROMPT_BYTES + 1)).is_err());
+    }
+
+    #[test]
+    fn a_slip_is_no_prompt() {
+        for slip in ["/appr", "/approv c1", "/nonsense", "/Approve", "/", "/greppy TODO", "/* so"] {
+            let why = parse(slip).unwrap_err();
+            let head = slip.split(' ').next().unwrap();
+            assert!(why.starts_with(&format!("there is no command {head}; /help lists them; ")), "{why}");
+            assert!(why.ends_with("begin with a space to send it as it is"), "{why}");
+            // On purpose it is one, without what made it one.
+            assert_eq!(parse(&format!(" {slip}")), Ok(Word::Say(slip.into())));
+        }
+        assert!(parse(&format!("/{}", "x".repeat(500))).unwrap_err().len() < 150);
+        for path in ["/etc/hosts is what?", "/tmp/", "//", "//host/share", "a /appr"] {
+            assert_eq!(parse(path), Ok(Word::Say(path.into())));
+        }
+        // A space before a command does not make a prompt of it.
+        assert_eq!(parse(" /approve"), Ok(Word::Answer(None, true)));
+    }
+
+    #[test]
+    fn every_tool_can_be_called_by_hand() {
+        for spec in clankers_tools::specs() {
+            let line = format!("/{} a b", spec.name);
+            assert_eq!(parse(&line), Ok(Word::Say(line.clone())));
+        }
     }
 }

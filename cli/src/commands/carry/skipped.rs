@@ -1,6 +1,6 @@
 //! What does not travel, as it is told: by its sender before it sends, or to whoever got the rest.
 
-use clankers_client::transfer::{Skipped, is_missed};
+use clankers_client::transfer::Skips;
 use clankers_protocol::{request::transfer::left_out::LeftOut, text};
 
 use super::{NAMED, PATH_CHARS};
@@ -31,33 +31,37 @@ pub(super) fn left_out_json(left_out: &LeftOut) -> Outcome {
             "missed": one.missed,
         }))?;
     }
-    if left_out.count() > 0 {
-        output::json(&serde_json::json!({
-            "type": "left_out", "count": left_out.count(), "missed": left_out.missed,
-        }))?;
+    counted_json(left_out.count(), left_out.missed.into())
+}
+
+/// How much was left out in all, when it is anything.
+pub(super) fn counted_json(count: u64, missed: u64) -> Outcome {
+    if count > 0 {
+        output::json(&serde_json::json!({"type": "left_out", "count": count, "missed": missed}))?;
     }
     Ok(())
 }
 
 /// What is left out of what is sent: at most some of it by name.
-pub(crate) fn report_skipped(skipped: &[Skipped]) {
-    for skipped in skipped.iter().take(NAMED) {
+pub(crate) fn report_skipped(skips: &Skips) {
+    for skipped in skips.named().take(NAMED) {
         let (path, why) =
             (text::line(&skipped.path, PATH_CHARS), text::line(&skipped.why.to_string(), PATH_CHARS));
         anstream::eprintln!("! {path} is not sent: {why}");
     }
-    if skipped.len() > NAMED {
-        anstream::eprintln!("! and {} more are not sent", skipped.len() - NAMED);
+    let more = skips.count().saturating_sub(NAMED as u64);
+    if more > 0 {
+        anstream::eprintln!("! and {more} more are not sent");
     }
 }
 
-pub(crate) fn skipped_json(skipped: &[Skipped]) -> Outcome {
-    for skipped in skipped {
+pub(crate) fn skipped_json(skips: &Skips) -> Outcome {
+    for skipped in skips.named() {
         output::json(&serde_json::json!({
             "type": "skipped",
             "path": text::line(&skipped.path, 4096),
             "reason": skipped.why.to_string(),
-            "missed": is_missed(&skipped.why),
+            "missed": skipped.why.is_missed(),
         }))?;
     }
     Ok(())

@@ -5,11 +5,14 @@ use std::io;
 use clankers_client::Client;
 use clankers_protocol::{
     message::Ext,
-    request::team::{MemberLoad, MemberRecord, MemberState, TeamMembers, TeamMembersReply, TeamRecord},
+    request::team::{
+        Goodbye, MemberLoad, MemberNote, MemberRecord, MemberState, TeamMembers, TeamMembersReply, TeamRecord,
+    },
     text,
 };
 use serde_json::{Value, json};
 
+use super::ending;
 use crate::{
     error::{CliError, Outcome},
     output::{self, ago, rfc3339},
@@ -64,48 +67,59 @@ pub(super) fn teams(teams: &[TeamRecord]) -> io::Result<()> {
 }
 
 pub(super) async fn members(client: &Client, choice: Option<String>, json: bool) -> Outcome {
-    let (_, members) = all(client, choice).await?;
+    let (team, members) = all(client, choice).await?;
     if json {
         return Ok(output::json(&Value::Array(members.iter().map(value).collect()))?);
     }
     let now = clankers_node::clock::now();
-    let rows: Vec<[String; 7]> = members
+    let rows: Vec<[String; 8]> = members
         .iter()
-        .map(|member| {
+        .map(|(member, note)| {
             let label = label(member.label.as_deref(), member.claimed.as_deref());
             let label = if member.me { format!("{label} (this node)").trim().to_owned() } else { label };
             let role = if member.admin { "admin" } else { "member" };
             let seen = member.last_seen.map(|at| ago(at, now)).unwrap_or_default();
+            let renews = if note.renews == Some(true) { ", renews" } else { "" };
+            let until = member.expires.map(|at| format!("{}{renews}", when(at))).unwrap_or_default();
             [
                 label,
                 member.id.short(),
                 role.to_owned(),
-                standing(member.state).to_owned(),
+                standing(member.state, note.goodbye).to_owned(),
                 way(member.path.as_deref(), member.rtt_us),
                 load(member.load),
                 seen,
+                until,
             ]
         })
         .collect();
-    Ok(output::table(["LABEL", "ID", "ROLE", "STATE", "PATH", "LOAD", "SEEN"], &rows)?)
+    output::table(["LABEL", "ID", "ROLE", "STATE", "PATH", "LOAD", "SEEN", "UNTIL"], &rows)?;
+    for line in ending::warnings(&team, &members, now) {
+        anstream::eprintln!("{line}");
+    }
+    Ok(())
 }
 
+/// A member, with what its record has no place for.
+pub(super) type Noted = (MemberRecord, MemberNote);
+
 /// All members, page by page.
-async fn all(client: &Client, choice: Option<String>) -> Result<(TeamRecord, Vec<MemberRecord>), CliError> {
+async fn all(client: &Client, choice: Option<String>) -> Result<(TeamRecord, Vec<Noted>), CliError> {
     let mut members = Vec::new();
     loop {
         let skip = members.len() as u64;
         let request = TeamMembers { leaf: None, team: choice.clone(), skip, ext: Ext::default() };
         let reply: TeamMembersReply = client.ask(&request).await?;
         let ended = reply.more == 0 || reply.members.is_empty();
-        members.extend(reply.members);
+        let notes = (0..).map(|place| MemberNote::read(&reply.ext, place));
+        members.extend(reply.members.into_iter().zip(notes));
         if ended {
             return Ok((reply.team, members));
         }
     }
 }
 
-fn value(member: &MemberRecord) -> Value {
+fn value((member, note): &Noted) -> Value {
     json!({
         "id": member.id,
         "label": member.label,
@@ -121,6 +135,8 @@ fn value(member: &MemberRecord) -> Value {
         "last_seen": member.last_seen.map(rfc3339),
         "load": member.load.map(|load| json!({"sessions": load.sessions, "running": load.running})),
         "expires": member.expires.map(rfc3339),
+        "renews": note.renews,
+        "goodbye": note.goodbye.map(goodbye),
     })
 }
 
@@ -133,11 +149,20 @@ pub(crate) fn label(own: Option<&str>, claimed: Option<&str>) -> String {
     }
 }
 
-/// How a member is, for people. A goodbye does not say for how long: whoever stops a node says it, and whoever leaves.
-pub(crate) fn standing(of: MemberState) -> &'static str {
-    match of {
-        MemberState::Left => "stopped or left",
-        other => state(other),
+/// How a member is, for people. A goodbye that was heard before this node started, or from an older node, may be either.
+pub(crate) fn standing(of: MemberState, said: Option<Goodbye>) -> &'static str {
+    match (of, said) {
+        (MemberState::Left, Some(said)) => goodbye(said),
+        (MemberState::Left, None) => "stopped or left",
+        (other, _) => state(other),
+    }
+}
+
+/// What a goodbye meant, in one word.
+pub(crate) fn goodbye(said: Goodbye) -> &'static str {
+    match said {
+        Goodbye::Stopped => "stopped",
+        Goodbye::Left => "left",
     }
 }
 
