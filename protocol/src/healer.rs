@@ -29,7 +29,7 @@ pub enum Input {
     Forget(NodeId),
     /// Its presence came.
     Heard(NodeId),
-    /// It was reached: membership was shown, or gossip won it as a neighbour.
+    /// It was reached: membership was shown, or gossip won it as a neighbour. After its goodbye that says nothing.
     Reached(NodeId),
     /// Its presence holds no longer.
     Silent(NodeId),
@@ -130,9 +130,13 @@ impl Healer {
             Input::Start => (self.started, self.burst) = (true, true),
             Input::Remember(id) => self.remember(id),
             Input::Forget(id) => self.forget(id),
-            Input::Heard(id) | Input::Reached(id) => {
+            Input::Heard(id) => {
                 self.remember(id);
                 self.change(id, elapsed, State::There);
+            }
+            Input::Reached(id) => {
+                self.remember(id);
+                self.reached(id, elapsed);
             }
             Input::Silent(id) => self.change(id, elapsed, State::Quiet),
             Input::Left(id) => self.change(id, elapsed, State::Left),
@@ -184,6 +188,13 @@ impl Healer {
             (member.tries, member.heard) = (0, elapsed);
         }
         self.broken.remove(&id);
+    }
+
+    /// One that says goodbye is a neighbour, or met, until its process ends: it is back only when it says so.
+    fn reached(&mut self, id: NodeId, elapsed: u64) {
+        if self.members.get(&id).is_some_and(|member| member.state != State::Left) {
+            self.change(id, elapsed, State::There);
+        }
     }
 
     fn broken(&mut self, id: NodeId, elapsed: u64) {

@@ -165,7 +165,10 @@ pub const PRESENCE_LOST_WAITING: usize = 16;
 pub const PRESENCE_NEIGHBORS: usize = 64;
 /// Presence is exchanged with the same neighbour no sooner than this (milliseconds).
 pub const PRESENCE_SYNC_MS: u64 = 60_000;
-/// After it was told that silent members live a node compares with its neighbours within this time and twice this time, at
+/// Members that a node has not heard of yet, and is told of within this time since its start, are no news to its neighbours
+/// (milliseconds).
+pub const PRESENCE_SETTLED_MS: u64 = 10_000;
+/// After it was told of members that it missed a node compares with its neighbours within this time and twice this time, at
 /// random (milliseconds).
 pub const PRESENCE_RIPPLE_MS: u64 = 500;
 /// How often it does so in a row (count); then once in [`PRESENCE_RIPPLE_REST_MS`].

@@ -36,7 +36,8 @@ use crate::{
     NodeId, TeamId, Timestamp,
     limits::{
         PRESENCE_ASKS, PRESENCE_CHANGE_MS, PRESENCE_LOST_WAITING, PRESENCE_LOST_WITHIN_MS,
-        PRESENCE_NEIGHBORS, PRESENCE_RIPPLE_MS, PRESENCE_RIPPLE_REST_MS, PRESENCE_RIPPLES, PRESENCE_SYNC_MS,
+        PRESENCE_NEIGHBORS, PRESENCE_RIPPLE_MS, PRESENCE_RIPPLE_REST_MS, PRESENCE_RIPPLES,
+        PRESENCE_SETTLED_MS, PRESENCE_SYNC_MS,
     },
     timing::{Alarm, Dice, Elapsed},
 };
@@ -59,7 +60,7 @@ pub struct Presence {
     losses: BTreeMap<NodeId, u64>,
     loss_rate: Bucket,
     ask_rate: Bucket,
-    /// Somebody told of members that were taken for silent: when the neighbours are compared with (milliseconds elapsed).
+    /// Somebody told of members that were missed here: when the neighbours are compared with (milliseconds elapsed).
     ripple: Option<u64>,
     ripple_rate: Bucket,
     dropped: Dropped,
@@ -198,19 +199,24 @@ impl Presence {
                 out.push(Output::Ask { from, member: author });
             }
         } else {
-            self.taken(at, age_ms, record, out);
+            self.taken(at, (from, age_ms), record, out);
         }
     }
 
     fn taken(
         &mut self,
         at: (Timestamp, u64),
-        age_ms: u64,
+        (from, age_ms): (NodeId, u64),
         record: &Arc<Signed<Record>>,
         out: &mut Vec<Output>,
     ) {
         let id = record.body.author;
-        let silent = self.table.get(id).is_some_and(|entry| entry.standing == Standing::Silent);
+        let missed = match self.table.get(id).map(|entry| entry.standing) {
+            Some(Standing::Silent) => true,
+            // Somebody else has heard of it, and gossip has not brought it here. Who has just started was told of everybody.
+            Some(Standing::Unheard) => id != from && at.1 >= PRESENCE_SETTLED_MS,
+            _ => false,
+        };
         let change = match self.table.take(at, age_ms, record) {
             None | Some(Verdict::Same) => None,
             Some(Verdict::Stale) => return self.dropped.stale += 1,
@@ -220,7 +226,7 @@ impl Presence {
             Some(Verdict::Left) => Some(Change::Left),
         };
         self.losses.remove(&id);
-        if silent && age_ms > 0 && change == Some(Change::Came) {
+        if missed && age_ms > 0 && change == Some(Change::Came) {
             let soon = PRESENCE_RIPPLE_MS.saturating_add(self.dice.up_to(PRESENCE_RIPPLE_MS));
             self.ripple.get_or_insert(at.1.saturating_add(soon));
         }
@@ -228,7 +234,7 @@ impl Presence {
     }
 
     /// What was told on meeting others did not hear: gossip does not say it again, and after a long cut it is about half a
-    /// team. So whoever learns that members live compares with its neighbours, and they with theirs.
+    /// team; nor did who was not yet connected well when they began. So whoever learns of them so compares with its neighbours, and they with theirs.
     fn pass_on(&mut self, elapsed: u64, out: &mut Vec<Output>) {
         if self.ripple.is_none_or(|due| due > elapsed) {
             return;

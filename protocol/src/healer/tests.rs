@@ -104,6 +104,13 @@ fn a_broken_connection_is_tried_at_once_and_a_parting_is_not() {
     // It said goodbye before its connection broke.
     node.step(Input::Reached(id(4)));
     assert!(node.after(60_000, Input::Broken(id(3))).is_empty());
+    // It was met, or gossip won it, in the moment between its goodbye and its end.
+    node.step(Input::Reached(id(3)));
+    assert!(node.after(60_000, Input::Broken(id(3))).is_empty());
+    assert!(node.pauses(600_000).is_empty());
+    // Its presence says that it is back.
+    node.step(Input::Heard(id(3)));
+    assert_eq!(node.after(60_000, Input::Broken(id(3))), [id(3)]);
 }
 
 #[test]
@@ -207,6 +214,7 @@ impl Watched {
             Input::Remember(id) if id != self::id(0) => {
                 self.state.entry(id).or_insert(State::Quiet);
             }
+            Input::Reached(id) if self.state.get(&id) == Some(&State::Left) => {}
             Input::Heard(id) | Input::Reached(id) if id != self::id(0) => {
                 self.state.insert(id, State::There);
             }

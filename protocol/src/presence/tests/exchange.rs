@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    limits::{PRESENCE_RIPPLE_REST_MS, PRESENCE_RIPPLES},
+    limits::{PRESENCE_RIPPLE_REST_MS, PRESENCE_RIPPLES, PRESENCE_SETTLED_MS},
     presence::Told,
 };
 
@@ -148,6 +148,22 @@ fn what_is_told_of_silent_members_is_passed_on_to_neighbours() {
     node.step(heard(record(5, 1, counter + 1, node.now)));
     assert_eq!(node.standing(5), Standing::Live);
     assert!((0..30).all(|_| syncs(&node.after(100, Input::Tick)).is_empty()));
+}
+
+/// Whoever began where gossip did not reach this node, and is told of long after this node's own start, is news to more.
+#[test]
+fn what_is_told_of_a_member_that_was_never_heard_is_passed_on_once_this_node_has_settled() {
+    let mut node = Node::started(9);
+    node.step(Input::Up(id(1)));
+    node.after(PRESENCE_SETTLED_MS, Input::Tick);
+    // A newcomer tells of itself to everybody.
+    let Input::Record { age_ms, record, verified, .. } = told(6, 1, node.now) else { unreachable!() };
+    let mut out = syncs(&node.step(Input::Record { from: id(6), age_ms, record, verified }));
+    out.extend((0..30).flat_map(|_| syncs(&node.after(100, Input::Tick))));
+    assert!(out.is_empty(), "{out:?}");
+    let mut out = syncs(&node.step(told(5, 1, node.now)));
+    out.extend((0..30).flat_map(|_| syncs(&node.after(100, Input::Tick))));
+    assert_eq!(out, [id(1)]);
 }
 
 /// A member that goes and comes again and again makes nobody compare without end.
