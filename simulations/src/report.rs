@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     digest,
-    scenario::{Measures, Outcome, Scenario, Unit},
+    scenario::{Bar, Measures, Outcome, Scenario, Unit},
     world::Setup,
 };
 
@@ -149,11 +149,15 @@ impl Report {
         worst.map_or(0, |outcome| outcome.seed)
     }
 
-    /// The seed that came off worst: one with faults, or by the first bar.
+    /// The seed that came off worst: one with faults, or the one with the value that took most of its bar.
     #[must_use]
     pub fn worst(&self) -> u64 {
         let faulty = self.outcomes.iter().find(|outcome| !outcome.faults.is_empty());
-        let measure = self.scenario.bars().first().map_or("", |bar| bar.measure);
+        let share = |bar: &Bar| {
+            let most = self.outcomes.iter().filter_map(|outcome| outcome.measures.worst(bar.measure)).max();
+            most.unwrap_or(0).saturating_mul(1_000) / bar.most.max(1)
+        };
+        let measure = self.scenario.bars().iter().max_by_key(|bar| share(bar)).map_or("", |bar| bar.measure);
         faulty.map_or_else(|| self.worst_seed(measure), |outcome| outcome.seed)
     }
 }
@@ -192,6 +196,7 @@ mod tests {
 
     fn outcome(seed: u64, took: u64, faults: &[&str]) -> Outcome {
         let mut measures = Measures::default();
+        measures.time("the last to come is known to all", SECOND);
         measures.time("one component again", took);
         let faults = faults.iter().map(|fault| (*fault).to_owned()).collect();
         Outcome { seed, measures, faults, events: 1, hash: seed.to_string() }

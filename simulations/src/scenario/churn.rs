@@ -14,6 +14,7 @@ const AWAY: Micros = 30 * SECOND;
 const HEAL: Micros = 120 * SECOND;
 
 pub(super) const BARS: &[Bar] = &[
+    stage::GATHERED,
     Bar { measure: "one component after the last change", unit: Unit::Time, percent: 99, most: 60 * SECOND },
     Bar { measure: "one component after the last change", unit: Unit::Time, percent: 100, most: HEAL },
 ];

@@ -23,6 +23,7 @@ const CUT: Micros = 900 * SECOND;
 const HEAL: Micros = 240 * SECOND;
 
 pub(super) const BARS: &[Bar] = &[
+    stage::GATHERED,
     Bar { measure: "one component again", unit: Unit::Time, percent: 99, most: 60 * SECOND },
     Bar { measure: "one component again", unit: Unit::Time, percent: 100, most: 120 * SECOND },
 ];

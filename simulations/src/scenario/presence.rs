@@ -19,11 +19,8 @@ const GOODBYE: Micros = 10 * SECOND;
 /// By when nobody shows one whose process was killed: 30 s of silence, 10 s to deny it, and a little, microseconds.
 const KILLED: Micros = 60 * SECOND;
 
-/// By when everyone knows everyone, after the last has started, microseconds.
-const GATHERED: Micros = 30 * SECOND;
-
 pub(super) const BARS: &[Bar] = &[
-    Bar { measure: "the last to come is known to all", unit: Unit::Time, percent: 100, most: GATHERED },
+    stage::GATHERED,
     Bar { measure: "one that left is shown by nobody", unit: Unit::Time, percent: 100, most: GOODBYE },
     Bar { measure: "one that was killed is shown by nobody", unit: Unit::Time, percent: 100, most: KILLED },
 ];

@@ -16,6 +16,7 @@ const KNOWN: Micros = 60 * SECOND;
 const CAUGHT_UP: Micros = 30 * SECOND;
 
 pub(super) const BARS: &[Bar] = &[
+    stage::GATHERED,
     Bar { measure: "known to a member", unit: Unit::Time, percent: 99, most: 2 * SECOND },
     Bar { measure: "known to a member", unit: Unit::Time, percent: 100, most: KNOWN },
     Bar { measure: "known to the node it is about", unit: Unit::Time, percent: 99, most: 2 * SECOND },

@@ -4,7 +4,7 @@ use crate::{
     limits::BOOTSTRAPS,
     names,
     queue::{MILLI, Micros, SECOND},
-    scenario::{Measures, Unit},
+    scenario::{Bar, Measures, Unit},
     world::World,
 };
 
@@ -89,6 +89,10 @@ pub(super) fn is_complete(world: &World) -> bool {
     running.iter().all(|host| world.host(*host).is_some_and(|one| one.presence.live() == running.len()))
 }
 
+/// By when everyone knows everyone, after the last has started.
+pub(super) const GATHERED: Bar =
+    Bar { measure: "the last to come is known to all", unit: Unit::Time, percent: 100, most: 30 * SECOND };
+
 /// A team that knows itself: the stage is set.
 pub(super) fn settled(world: &mut World, known: Known, measures: &mut Measures) -> bool {
     gather(world, known);
@@ -96,7 +100,7 @@ pub(super) fn settled(world: &mut World, known: Known, measures: &mut Measures) 
         lonely(world, "after the team came together");
         return false;
     };
-    measures.time("the last to come is known to all", took);
+    measures.time(GATHERED.measure, took);
     world.together();
     // Rest: dials and views find their balance.
     world.run_until(world.now() + 60 * SECOND);
