@@ -31,6 +31,14 @@ pub enum Denial {
     /// Step 8: a link was revoked by its issuer, or by one above it.
     #[error("the delegation {} was revoked", Cid::from_digest(.0.0))]
     Revoked(CidDigest),
+    /// Step 8: whether a link was revoked is not known any more: the clock was later than its end once, and what had been
+    /// revoked of what was over by then was forgotten. The number of the link, and its end.
+    #[error(
+        "link {0} ends at {1}, but the node's clock was later than that before it was put right, and the node forgot then \
+         which such delegations had been revoked; one that ends later is of use, or its owner begins anew: \
+         'clankers token revoke --all' there withdraws every token that it gave"
+    )]
+    Forgotten(usize, String),
     /// Steps 8 and 9: what was revoked or used cannot be read, so nothing is allowed.
     #[error("the node cannot read its records of authority: {0}")]
     Unreadable(String),
@@ -75,6 +83,9 @@ pub enum Budget {
     /// Tokens of models.
     #[error("the token's budget of model tokens does not cover this; ask for a new token")]
     Tokens,
+    /// Content of files that comes to the node.
+    #[error("the token's total of files does not cover this; send less, or ask for a new token")]
+    Bytes,
 }
 
 /// What is too much at a time.
@@ -105,7 +116,9 @@ impl Denial {
             }
             Self::WrongNode(_) => RefusalCode::WrongNode,
             Self::Revoked(_) => RefusalCode::Revoked,
+            Self::Forgotten(..) => RefusalCode::Expired,
             Self::Unreadable(_) => RefusalCode::NodeTrouble,
+            Self::Budget(Budget::Bytes) => RefusalCode::Quota,
             Self::Budget(_) => RefusalCode::OverBudget,
             Self::Rate(_) => RefusalCode::RateLimited,
             Self::ShellUnderPathScope | Self::Depth => RefusalCode::Unauthorized,

@@ -24,7 +24,7 @@ use ucan::{Chain, ChainError, Delegation, Ipld, Verified, chain::Link};
 
 pub use admit::admit;
 pub(crate) use admit::{judge_links, profile, sizes};
-pub(crate) use context::{ipld, unused};
+pub(crate) use context::{RECEIVED_SELECTOR, ipld, unused};
 use facts::Facts;
 pub(crate) use facts::is_run_link;
 
@@ -66,6 +66,21 @@ pub struct Metered {
     pub cid: CidDigest,
     /// When it ends: an hour later its counters may be dropped.
     pub expires: Timestamp,
+}
+
+/// How much a link lets come to the node in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Total {
+    /// The link.
+    pub cid: CidDigest,
+    /// The node itself made it.
+    pub root: bool,
+    /// Who made it.
+    pub issuer: NodeId,
+    /// For whom.
+    pub audience: NodeId,
+    /// Over its whole life (bytes).
+    pub most: u64,
 }
 
 impl Held {
@@ -118,6 +133,26 @@ impl Held {
     #[must_use]
     pub fn size_limit(&self) -> Option<u64> {
         Literals::of(self.0.chain.links().map(|link| link.policy())).least(".size")
+    }
+
+    /// Whether some link's policy asks how much came to the node, so that it has to be counted.
+    #[must_use]
+    pub fn counts_files(&self) -> bool {
+        self.0.counts_files
+    }
+
+    /// The totals of files that come under this chain, root first: for words; the judgement is [`Held::authorize`]'s.
+    #[must_use]
+    pub fn totals(&self) -> Vec<Total> {
+        let node = |did: &ucan::Did| NodeId((*did).into());
+        let links = self.0.chain.links().zip(&self.0.cids).enumerate();
+        let total = |(place, (link, cid)): (usize, (&Arc<Verified<Delegation>>, &CidDigest))| {
+            let link = link.payload();
+            let most = Literals::of([link.policy()]).least(RECEIVED_SELECTOR)?;
+            let (issuer, audience) = (node(link.issuer()), node(link.audience()));
+            Some(Total { cid: *cid, root: place == 0, issuer, audience, most })
+        };
+        links.filter_map(total).collect()
     }
 
     /// The links whose policies ask what was used: each of them is charged in full for what is done under this

@@ -35,7 +35,7 @@ pub mod vocab;
 pub mod words;
 
 pub use denial::Denial;
-pub use gate::{Grant, Held, Metered, admit};
+pub use gate::{Grant, Held, Metered, Total, admit};
 pub use preset::{GrantSpec, Sessions};
 pub use standing::{Asks, Counters, Revocations, Standing, Unreadable, Usage};
 pub use verified::VerifiedTokens;

@@ -44,6 +44,8 @@ pub struct GrantSpec {
     pub concurrent: Option<u64>,
     /// Files of at most this size (bytes).
     pub max_size: Option<u64>,
+    /// At most so much content of files that come to the node, over the whole life of the token (bytes).
+    pub max_total: Option<u64>,
     /// It is issued again when its audience connects, while it is not revoked.
     pub renew: bool,
 }

@@ -61,6 +61,8 @@ pub struct Usage {
     pub per_min: u64,
     /// Prompts running or queued (count).
     pub concurrent: u64,
+    /// Content of files that came to this node (bytes).
+    pub received_bytes: u64,
 }
 
 /// What a request would add to that.
@@ -72,6 +74,8 @@ pub struct Asks {
     pub tokens: u64,
     /// Prompts started: 1 for a prompt, 0 for what happens under one (count).
     pub starts: u64,
+    /// Content of files that would come to this node, at most (bytes).
+    pub bytes: u64,
 }
 
 impl Usage {
@@ -82,6 +86,7 @@ impl Usage {
             tokens_used: self.tokens_used.saturating_add(asks.tokens),
             per_min: self.per_min.saturating_add(asks.starts),
             concurrent: self.concurrent.saturating_add(asks.starts),
+            received_bytes: self.received_bytes.saturating_add(asks.bytes),
         }
     }
 }
@@ -122,8 +127,21 @@ mod tests {
 
     #[test]
     fn sums_do_not_wrap() {
-        let used = Usage { spent_nano_usd: u64::MAX, tokens_used: 1, per_min: 2, concurrent: 3 };
-        let sum = used.plus(Asks { spend_nano_usd: 1, tokens: u64::MAX, starts: 1 });
-        assert_eq!(sum, Usage { spent_nano_usd: u64::MAX, tokens_used: u64::MAX, per_min: 3, concurrent: 4 });
+        let used = Usage {
+            spent_nano_usd: u64::MAX,
+            tokens_used: 1,
+            per_min: 2,
+            concurrent: 3,
+            received_bytes: u64::MAX - 1,
+        };
+        let sum = used.plus(Asks { spend_nano_usd: 1, tokens: u64::MAX, starts: 1, bytes: 2 });
+        let expected = Usage {
+            spent_nano_usd: u64::MAX,
+            tokens_used: u64::MAX,
+            per_min: 3,
+            concurrent: 4,
+            received_bytes: u64::MAX,
+        };
+        assert_eq!(sum, expected);
     }
 }

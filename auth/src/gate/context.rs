@@ -7,6 +7,7 @@
 //! | `.ctx.tokens_used` | the same, tokens of models |
 //! | `.ctx.per_min` | prompts started within the last minute, this one included |
 //! | `.ctx.concurrent` | prompts running or queued, this one included |
+//! | `.ctx.received_bytes` | content of files that came here under this link, sent by anybody, and what this transfer would add |
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,11 @@ use crate::{
     step::{Step, left_out},
     vocab::{Args, Command},
 };
+
+/// The name of what came under a link.
+const RECEIVED: &str = "received_bytes";
+/// The same as policies select it.
+pub(crate) const RECEIVED_SELECTOR: &str = ".ctx.received_bytes";
 
 /// Where a link stands.
 pub(super) struct Place {
@@ -72,6 +78,7 @@ fn why(accepts: impl Fn(usize, Usage) -> bool, depth: usize, used: Usage) -> Opt
         (depth, none, Denial::Depth),
         (0, Usage { spent_nano_usd: used.spent_nano_usd, ..none }, Denial::Budget(Budget::Money)),
         (0, Usage { tokens_used: used.tokens_used, ..none }, Denial::Budget(Budget::Tokens)),
+        (0, Usage { received_bytes: used.received_bytes, ..none }, Denial::Budget(Budget::Bytes)),
         (0, Usage { per_min: used.per_min, ..none }, Denial::Rate(Rate::PerMinute)),
         (0, Usage { concurrent: used.concurrent, ..none }, Denial::Rate(Rate::Concurrent)),
     ];
@@ -92,6 +99,7 @@ fn with_context(mut plain: Ipld, depth: usize, used: Usage) -> Ipld {
             number("tokens_used", used.tokens_used),
             number("per_min", used.per_min),
             number("concurrent", used.concurrent),
+            number(RECEIVED, used.received_bytes),
         ]);
         map.insert("ctx".to_owned(), Ipld::Map(context));
     }

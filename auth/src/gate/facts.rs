@@ -28,6 +28,8 @@ pub(super) struct Facts {
     /// What each link's policy asks, root first.
     asks: Vec<PolicyAsks>,
     pub(super) metered: Vec<Metered>,
+    /// Some link's policy asks what came here, in whatever way.
+    pub(super) counts_files: bool,
     /// Some link's policy speaks of paths.
     pub(super) path_scoped: bool,
     /// Paths that policies name.
@@ -45,7 +47,7 @@ pub(super) struct PolicyAsks {
 }
 
 /// The parts of `ctx` that are counted.
-const COUNTED: &[&str] = &["spent_nano_usd", "tokens_used", "per_min", "concurrent"];
+const COUNTED: &[&str] = &["spent_nano_usd", "tokens_used", "per_min", "concurrent", "received_bytes"];
 
 impl PolicyAsks {
     fn of(policy: &Policy) -> Self {
@@ -74,9 +76,12 @@ impl Facts {
             expires: Timestamp::from_secs(link.expires().map_or(u64::MAX, ucan::Timestamp::as_secs)),
         });
         let metered = metered.collect();
+        let counts_files =
+            chain.links().take(keep).any(|link| link.policy().speaks_of(&["ctx", "received_bytes"]));
         let path_scoped = chain.links().any(|link| link.policy().speaks_of(&["path"]));
         Self {
             metered,
+            counts_files,
             lasting: Chain::from_root_first(chain.links().take(keep).cloned().collect()).ok(),
             issuers: chain.links().map(|link| node(link.issuer())).collect(),
             path_scoped,
@@ -99,8 +104,9 @@ impl Facts {
         step(Step::Revocations, || {
             for ((place, cid), token) in self.cids.iter().enumerate().zip(self.chain.links()).take(count) {
                 let expired = token.expires().unwrap_or(ucan::Timestamp::MAX);
-                if standing.revocations.is_forgotten(Timestamp::from_secs(expired.as_secs()))? {
-                    return Err(ucan::ChainError::Expired { link: place, expired }.into());
+                let end = Timestamp::from_secs(expired.as_secs());
+                if standing.revocations.is_forgotten(end)? {
+                    return Err(Denial::Forgotten(place, end.rfc3339()));
                 }
                 let above = self.issuers.get(..=place).unwrap_or(&self.issuers);
                 if standing.revocations.is_revoked(cid, above)? {

@@ -7,8 +7,13 @@
 use ucan::{Draft, Literal, Policy, Profile};
 
 use super::{GrantSpec, Sessions, SpecError, scope};
-use crate::vocab::{Arg, Command, SHELL_TOOL};
+use crate::{
+    gate::RECEIVED_SELECTOR,
+    vocab::{Arg, Command, SHELL_TOOL},
+};
 
+/// What brings files to the node.
+const RECEIVING: &[Command] = &[Command::FileDrop, Command::FileOffer];
 const SPENDING: &[Command] = &[Command::PromptSend, Command::ModelUse];
 /// About one session that is there already.
 const ABOUT_A_SESSION: &[Command] =
@@ -186,6 +191,20 @@ impl<'a> Parts<'a> {
         self.spec.max_size.map(|most| Policy::le(".size", most)).into_iter().collect()
     }
 
+    fn total(&self) -> Vec<Draft> {
+        self.spec.max_total.map(|most| Policy::le(RECEIVED_SELECTOR, most)).into_iter().collect()
+    }
+
+    /// Whether a command is about files of some size, and sizes are limited.
+    fn is_sized(&self, command: Command) -> bool {
+        self.spec.max_size.is_some() && command.args().contains(&Arg::Size)
+    }
+
+    /// Whether a command brings files, and their total is limited.
+    fn is_totalled(&self, command: Command) -> bool {
+        self.spec.max_total.is_some() && RECEIVING.contains(&command)
+    }
+
     /// What happens in a workspace and on paths: files and tools; and what happens on paths of the inbox, which is in no
     /// workspace.
     fn scoped(&mut self) -> Vec<Draft> {
@@ -225,14 +244,16 @@ impl<'a> Parts<'a> {
         if paths.is_empty() { Vec::new() } else { vec![any(paths)] }
     }
 
-    /// These commands, those about files of some size within the largest that is allowed.
+    /// These commands, those about files of some size within the largest that is allowed, those that bring files within
+    /// what may come in all.
     fn on_size(&self, commands: Vec<Command>) -> Vec<Draft> {
-        let sizes = self.spec.max_size.is_some();
-        let (sized, plain): (Vec<_>, Vec<_>) =
-            commands.into_iter().partition(|command| sizes && command.args().contains(&Arg::Size));
+        let (totalled, rest): (Vec<_>, Vec<_>) = commands.into_iter().partition(|c| self.is_totalled(*c));
+        let (sized, plain): (Vec<_>, Vec<_>) = rest.into_iter().partition(|c| self.is_sized(*c));
         let mut drafts: Vec<Draft> = plain.into_iter().map(is).collect();
-        if !sized.is_empty() {
-            drafts.push(both(one_of(".cmd", sized.iter().map(|c| c.path())), self.size()));
+        for (commands, limits) in [(sized, self.size()), (totalled, [self.size(), self.total()].concat())] {
+            if !commands.is_empty() {
+                drafts.push(both(one_of(".cmd", commands.iter().map(|c| c.path())), limits));
+            }
         }
         drafts
     }
@@ -256,15 +277,11 @@ impl<'a> Parts<'a> {
         drafts
     }
 
-    fn sized(&mut self) -> Option<Draft> {
-        let size = self.size();
-        if size.is_empty() {
-            return None;
-        }
-        let commands = self.take(|command| command.args().contains(&Arg::Size));
-        if commands.is_empty() {
-            return None;
-        }
-        Some(both(one_of(".cmd", commands.iter().map(|c| c.path())), size))
+    fn sized(&mut self) -> Vec<Draft> {
+        let (sizes, totals) = (self.spec.max_size.is_some(), self.spec.max_total.is_some());
+        let commands = self.take(|command| {
+            (sizes && command.args().contains(&Arg::Size)) || (totals && RECEIVING.contains(&command))
+        });
+        self.on_size(commands)
     }
 }

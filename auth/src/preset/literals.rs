@@ -8,6 +8,7 @@ use ucan::{
 
 use super::{GrantSpec, Sessions};
 use crate::{
+    gate::RECEIVED_SELECTOR,
     limits::PROBES,
     vocab::{Command, SHELL_TOOL},
 };
@@ -128,6 +129,7 @@ impl Literals {
             per_min: self.most(".ctx.per_min"),
             concurrent: self.most(".ctx.concurrent"),
             max_size: self.most(".size"),
+            max_total: self.most(RECEIVED_SELECTOR),
             renew: false,
         }
     }

@@ -111,6 +111,7 @@ pub(super) fn check(spec: &GrantSpec) -> Result<(), SpecError> {
         ("the number of prompts per minute", spec.per_min),
         ("the number of prompts at the same time", spec.concurrent),
         ("the size of files", spec.max_size),
+        ("the total of files", spec.max_total),
     ] {
         if number.is_some_and(|number| number > LARGEST) {
             return Err(SpecError::Number(what));

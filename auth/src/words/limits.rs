@@ -82,6 +82,7 @@ fn of_spec(spec: &GrantSpec) -> Vec<String> {
     words.extend(spec.per_min.map(|most| format!("at most {most} prompts a minute")));
     words.extend(spec.concurrent.map(|most| format!("at most {most} prompts at a time")));
     words.extend(spec.max_size.map(|most| format!("transfers of at most {} each", size(most))));
+    words.extend(spec.max_total.map(|most| format!("at most {} of files sent in all", size(most))));
     words.extend(spec.max_depth.map(|most| match most {
         0 => "may not be passed on".to_owned(),
         1 => "may be passed on once".to_owned(),

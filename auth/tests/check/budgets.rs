@@ -18,7 +18,8 @@ fn spend(nano: u64) -> Args {
     prompt(Asks { spend_nano_usd: nano, ..Asks::default() })
 }
 
-const LIMITED: Usage = Usage { spent_nano_usd: 1000, tokens_used: 100, per_min: 5, concurrent: 2 };
+const LIMITED: Usage =
+    Usage { spent_nano_usd: 1000, tokens_used: 100, per_min: 5, concurrent: 2, received_bytes: 0 };
 
 fn limited() -> GrantSpec {
     GrantSpec {
@@ -35,12 +36,12 @@ fn each_limit_is_refused_by_its_own_name() {
     let token = granted(&limited());
     let held = held(2, &token);
     let cid = held.cids()[0];
-    let asks = Asks { spend_nano_usd: 10, tokens: 10, starts: 1 };
+    let asks = Asks { spend_nano_usd: 10, tokens: 10, starts: 1, bytes: 0 };
     let judge = |usage: Usage| {
         let world = World { usage: [(cid, usage)].into(), ..World::default() };
         held.authorize(&world.now(), Command::PromptSend, &prompt(asks)).map(|_| ())
     };
-    let fits = Usage { spent_nano_usd: 990, tokens_used: 90, per_min: 4, concurrent: 1 };
+    let fits = Usage { spent_nano_usd: 990, tokens_used: 90, per_min: 4, concurrent: 1, received_bytes: 0 };
     assert_eq!(judge(fits), Ok(()), "up to the last one");
     let cases = [
         (Usage { spent_nano_usd: 991, ..fits }, Denial::Budget(Budget::Money), RefusalCode::OverBudget),
@@ -80,7 +81,9 @@ fn what_a_request_asks_for_counts_at_once() {
 #[test]
 fn looking_on_costs_nothing_even_when_all_is_spent() {
     let held = held(2, &granted(&limited()));
-    let spent = Usage { spent_nano_usd: u64::MAX, tokens_used: u64::MAX, per_min: 99, concurrent: 99 };
+    let most = u64::MAX;
+    let spent =
+        Usage { spent_nano_usd: most, tokens_used: most, per_min: 99, concurrent: 99, received_bytes: most };
     let world = World { usage: [(held.cids()[0], spent)].into(), ..World::default() };
     for command in [Command::Observe, Command::PromptCancel, Command::ToolUse, Command::NodeInfo] {
         assert!(held.authorize(&world.now(), command, &full(command)).is_ok(), "{command:?}");
@@ -101,6 +104,36 @@ fn two_holders_of_one_grant_share_its_budget() {
     for held in [&through_a, &through_b] {
         assert!(held.authorize(&world.now(), Command::PromptSend, &spend(400)).is_ok());
         assert!(held.authorize(&world.now(), Command::PromptSend, &spend(401)).is_err());
+    }
+}
+
+/// What comes here is charged to every link that counts it, and only what comes: who has sent all still reads and prompts.
+#[test]
+fn totals_of_files_are_counted_by_link_and_bind_what_is_sent() {
+    let total = |most, base| GrantSpec { max_total: Some(most), ..base };
+    let root = granted(&total(1_000, GrantSpec::operator()));
+    let wide = total(1_000_000, GrantSpec::default());
+    let below = mint::delegate(&seed(2), &root, id(3), &wide, NOW, DAY, [7; 16]).unwrap();
+    let held = held(3, &below.container.to_bytes().unwrap());
+    let totals: Vec<_> =
+        held.totals().iter().map(|total| (total.root, total.issuer, total.audience, total.most)).collect();
+    assert_eq!(totals, [(true, id(1), id(2), 1_000), (false, id(2), id(3), 1_000_000)]);
+    assert_eq!(held.metered().iter().map(|m| m.cid).collect::<Vec<_>>(), held.cids());
+    let used = Usage { received_bytes: 600, ..Usage::default() };
+    let world = World { usage: [(held.cids()[0], used)].into(), ..World::default() };
+    let judge = |command, bytes| {
+        let args = Args { asks: Asks { bytes, ..Asks::default() }, ..full(command) };
+        held.authorize(&world.now(), command, &args).map(|_| ())
+    };
+    for command in [Command::FileDrop, Command::FileOffer] {
+        assert_eq!(judge(command, 400), Ok(()));
+        for over in [401, 1_001, u64::MAX] {
+            let denial = judge(command, over).unwrap_err();
+            assert_eq!((denial.clone(), denial.code()), (Denial::Budget(Budget::Bytes), RefusalCode::Quota));
+        }
+    }
+    for command in [Command::FileRead, Command::PromptSend, Command::NodeInfo] {
+        assert_eq!(judge(command, u64::MAX), Ok(()), "{command:?}");
     }
 }
 
@@ -133,6 +166,7 @@ fn links_that_do_not_ask_are_not_charged() {
         [digest(&all)],
         "any way of asking counts"
     );
+    assert!(held.counts_files() && held.totals().is_empty());
 }
 
 #[test]

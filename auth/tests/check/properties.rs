@@ -31,6 +31,7 @@ fn leaf() -> impl Strategy<Value = Draft> {
         ".ctx.tokens_used",
         ".ctx.per_min",
         ".ctx.concurrent",
+        ".ctx.received_bytes",
     ]);
     prop_oneof![
         4 => (context, 0..5_u8, number()).prop_map(|(selector, operator, number)| match operator {
@@ -66,10 +67,11 @@ prop_compose! {
         from in -2000..30_i64,
         until in 0..1500_u64,
         revoked in prop::bool::weighted(0.05),
-        counts in prop::array::uniform4(0..3_u64),
+        counts in prop::array::uniform5(0..3_u64),
         run in prop::bool::weighted(0.2),
     ) -> Made {
-        let usage = Usage { spent_nano_usd: counts[0], tokens_used: counts[1], per_min: counts[2], concurrent: counts[3] };
+        let [spent_nano_usd, tokens_used, per_min, concurrent, received_bytes] = counts;
+        let usage = Usage { spent_nano_usd, tokens_used, per_min, concurrent, received_bytes };
         Made { command, policy, from, until, revoked, usage, run }
     }
 }
@@ -104,11 +106,11 @@ proptest! {
     fn a_chain_allows_no_more_than_each_of_its_prefixes(
         made in prop::collection::vec(made(), 1..=5),
         command in prop::sample::select(Command::ALL),
-        asks in prop::array::uniform3(0..2_u64),
+        asks in prop::array::uniform4(0..2_u64),
         when in 0..40_u64,
     ) {
         let (links, world) = links(&made);
-        let args = Args { asks: Asks { spend_nano_usd: asks[0], tokens: asks[1], starts: asks[2] }, ..full(command) };
+        let args = Args { asks: Asks { spend_nano_usd: asks[0], tokens: asks[1], starts: asks[2], bytes: asks[3] }, ..full(command) };
         let standing = world.at(later(when));
         let mut allowed_before = true;
         for count in 1..=links.len() {

@@ -175,7 +175,7 @@ fn files_are_sent_to_the_paths_of_the_grant() {
     let reads_too = GrantSpec::read_only().with_files(true, true);
     for spec in [on(&["in"], sends()), on(&["in"], reads_too)] {
         let workspace = spec.workspace.filter(|_| spec.commands.len() > 1);
-        let spec = GrantSpec { max_size: Some(100), workspace, ..spec };
+        let spec = GrantSpec { max_size: Some(100), max_total: Some(150), workspace, ..spec };
         assert!(allows(&spec, Command::FileDrop, &to("in", 100)));
         assert!(allows(&spec, Command::FileDrop, &to("in/deep", 1)));
         assert!(!allows(&spec, Command::FileDrop, &to("in", 101)), "too large");
@@ -201,6 +201,7 @@ fn words_that_make_no_policy_are_refused() {
         GrantSpec { sessions: Sessions::These(Vec::new()), ..reviewer() },
         GrantSpec { max_cost: Some(NanoUsd(u64::MAX)), ..reviewer() },
         GrantSpec { max_size: Some(1 << 53), ..reviewer() },
+        GrantSpec { max_total: Some(u64::MAX), ..reviewer() },
     ];
     for spec in bad {
         assert!(spec.compile().is_err(), "{spec:?}");
@@ -221,6 +222,7 @@ fn the_largest_sensible_grant_fits() {
         per_min: Some(10),
         concurrent: Some(2),
         max_size: Some(1 << 20),
+        max_total: Some(1 << 30),
         ..on(&["src", "docs", "tests"], GrantSpec::operator())
     };
     let (command, policy) = spec.compile().unwrap();
@@ -239,7 +241,7 @@ prop_compose! {
             Just(Sessions::All),
             prop::collection::vec("[0-9a-f]{1,2}", 1..4).prop_map(Sessions::These),
         ],
-        numbers in prop::collection::vec(prop::option::of(0..1_000_000_u64), 6),
+        numbers in prop::collection::vec(prop::option::of(0..1_000_000_u64), 7),
     ) -> GrantSpec {
         let base = match preset {
             0 => GrantSpec::read_only(),
@@ -261,6 +263,7 @@ prop_compose! {
             per_min: numbers[3],
             concurrent: numbers[4],
             max_size: numbers[5],
+            max_total: numbers[6],
             ..base
         }
     }

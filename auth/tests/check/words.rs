@@ -79,6 +79,9 @@ fn what_may_be_sent_unasked_is_known_by_its_bound() {
     assert_eq!(dropped_at_most(b"no token"), None);
     let said = describe(&granted(&spec(true, Some(100 << 10)))).unwrap().sentence;
     assert!(said.ends_with("transfers of at most 100 KiB each"), "{said}");
+    let both = GrantSpec { max_total: Some(5_000_000_000), ..spec(true, Some(1_000)) };
+    let said = describe(&granted(&both)).unwrap().sentence;
+    assert!(said.ends_with("transfers of at most 1 KB each, at most 5 GB of files sent in all"), "{said}");
 }
 
 #[test]

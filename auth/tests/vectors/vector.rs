@@ -218,7 +218,12 @@ impl Vector {
             argv0: text("argv0"),
             model: text("model"),
             size: self.args.size,
-            asks: Asks { spend_nano_usd: asks.spent_nano_usd, tokens: asks.tokens, starts: asks.per_min },
+            asks: Asks {
+                spend_nano_usd: asks.spent_nano_usd,
+                tokens: asks.tokens,
+                starts: asks.per_min,
+                bytes: 0,
+            },
         }
     }
 
@@ -286,6 +291,7 @@ impl Counters for World<'_> {
             tokens_used: used.tokens,
             per_min: used.per_min,
             concurrent: used.concurrent,
+            received_bytes: 0,
         })
     }
 }

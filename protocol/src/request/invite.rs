@@ -100,7 +100,8 @@ impl Invite {
         let body = text.strip_prefix(INVITE_PREFIX).ok_or(InviteError::NotAnInvite)?;
         let bytes = BASE64URL_NOPAD.decode(body.as_bytes()).map_err(|_| InviteError::Broken)?;
         let (invite, rest): (Self, _) = postcard::take_from_bytes(&bytes).map_err(|_| InviteError::Broken)?;
-        if !rest.is_empty() {
+        // No inviter's team is without a name: what was read is not what was written.
+        if !rest.is_empty() || invite.name.is_empty() {
             return Err(InviteError::Broken);
         }
         check_name(&invite.name)?;
@@ -149,7 +150,8 @@ mod tests {
             change(&mut invite);
             Invite::parse(&invite.to_text())
         };
-        for name in ["", "a b", "a\u{1b}[2J", "\u{202e}x", "-x", "beef", "did:key:z6Mk", &"x".repeat(65)] {
+        assert_eq!(odd(&|invite| invite.name.clear()), Err(InviteError::Broken));
+        for name in ["a b", "a\u{1b}[2J", "\u{202e}x", "-x", "beef", "did:key:z6Mk", &"x".repeat(65)] {
             let got = odd(&|invite| invite.name = name.to_owned());
             assert!(matches!(got, Err(InviteError::Name { .. })), "{name:?}");
         }

@@ -28,6 +28,39 @@ pub fn file_rights(ext: &Ext) -> (bool, bool) {
     (bits & RIGHT_DROP != 0, bits & RIGHT_OFFER != 0)
 }
 
+/// Entry of the same `ext`: the most that may be sent in all (bytes): 8 bytes, the lowest first. A node that made such a
+/// token says it back: one of an earlier version knows nothing of it.
+pub const EXT_MAX_TOTAL: u16 = 2;
+
+/// The total of files that an `ext` speaks of (bytes).
+#[must_use]
+pub fn max_total(ext: &Ext) -> Option<u64> {
+    Some(u64::from_le_bytes(ext.get(EXT_MAX_TOTAL)?.try_into().ok()?))
+}
+
+/// The same `ext` with a total of files (bytes).
+#[must_use]
+pub fn with_max_total(mut ext: Ext, most: Option<u64>) -> Ext {
+    ext.0.extend(most.map(|most| (EXT_MAX_TOTAL, most.to_le_bytes().to_vec())));
+    ext
+}
+
+/// Entry of a [`TokenListReply`]'s `ext`: what was received here under its tokens, postcard of (place in the list, bytes).
+pub const EXT_RECEIVED: u16 = 1;
+
+/// An `ext` that says what was received under which of the listed tokens (place, bytes).
+#[must_use]
+pub fn with_received(received: &[(u16, u64)]) -> Ext {
+    let value = postcard::to_stdvec(received).ok().filter(|_| !received.is_empty());
+    Ext(value.map(|value| (EXT_RECEIVED, value)).into_iter().collect())
+}
+
+/// What was received under which of the listed tokens (place, bytes).
+#[must_use]
+pub fn received(ext: &Ext) -> Vec<(u16, u64)> {
+    ext.get(EXT_RECEIVED).and_then(|value| postcard::from_bytes(value).ok()).unwrap_or_default()
+}
+
 /// An `ext` that asks for the rights to drop and to offer files.
 #[must_use]
 pub fn with_file_rights(drop: bool, offer: bool) -> Ext {

@@ -13,6 +13,7 @@
 pub mod keeping;
 pub mod left_out;
 pub mod listed;
+pub mod moving;
 pub mod shown;
 
 use serde::{Deserialize, Serialize};

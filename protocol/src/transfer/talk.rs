@@ -125,6 +125,8 @@ impl End {
             Self::Unsound(ManifestError::TooMany { .. } | ManifestError::TooLarge { .. }) => {
                 Some(RefusalCode::TooLarge)
             }
+            // It is sound elsewhere: what the owner here takes is less.
+            Self::Unsound(ManifestError::TooDeep { .. }) => Some(RefusalCode::Quota),
             Self::Unsound(_) => Some(RefusalCode::Invalid),
             Self::Broken(_) => Some(RefusalCode::Malformed),
             // Whoever is still there has lost the conversation, and may begin it again.

@@ -349,5 +349,5 @@ fn limits_of_the_receiver_hold_before_its_memory_is_used() {
         ask(Totals { bytes: 1_001, ..four }),
         Some(ManifestError::TooLarge { got: 1_001, limit: 1_000 })
     );
-    assert_eq!(ask(four), Some(ManifestError::TooDeep { name: "c".into(), got: 4, limit: 3 }));
+    assert_eq!(ask(four), Some(ManifestError::TooDeep { name: "root/a/b/c".into(), got: 4, limit: 3 }));
 }

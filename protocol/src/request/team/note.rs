@@ -24,6 +24,8 @@ pub struct MemberNote {
     pub overdue: bool,
     /// What its goodbye meant, if that was the last that was heard of it and it said so.
     pub goodbye: Option<Goodbye>,
+    /// It was invited here, and has not shown that to this node: it is no member yet.
+    pub invited: bool,
 }
 
 impl MemberNote {
@@ -32,6 +34,7 @@ impl MemberNote {
     const OVERDUE: u8 = 1 << 2;
     const STOPPED: u8 = 1 << 3;
     const LEFT: u8 = 1 << 4;
+    const INVITED: u8 = 1 << 5;
 
     /// The notes on all, as they travel.
     #[must_use]
@@ -47,7 +50,8 @@ impl MemberNote {
                 Some(Goodbye::Stopped) => Self::STOPPED,
                 Some(Goodbye::Left) => Self::LEFT,
             };
-            renews | goodbye | if note.overdue { Self::OVERDUE } else { 0 }
+            let set = |is: bool, bit: u8| if is { bit } else { 0 };
+            renews | goodbye | set(note.overdue, Self::OVERDUE) | set(note.invited, Self::INVITED)
         };
         Ext(vec![(EXT_NOTES, notes.iter().map(byte).collect())])
     }
@@ -60,6 +64,7 @@ impl MemberNote {
         Self {
             renews: (has(Self::RENEWS) || has(Self::RENEWS_NOT)).then_some(has(Self::RENEWS)),
             overdue: has(Self::OVERDUE),
+            invited: has(Self::INVITED),
             goodbye: match (has(Self::STOPPED), has(Self::LEFT)) {
                 (true, _) => Some(Goodbye::Stopped),
                 (false, true) => Some(Goodbye::Left),
@@ -79,7 +84,14 @@ mod tests {
         let mut notes = Vec::new();
         for renews in [None, Some(true), Some(false)] {
             for goodbye in [None, Some(Goodbye::Stopped), Some(Goodbye::Left)] {
-                notes.extend([false, true].map(|overdue| MemberNote { renews, overdue, goodbye }));
+                for invited in [false, true] {
+                    notes.extend([false, true].map(|overdue| MemberNote {
+                        renews,
+                        overdue,
+                        goodbye,
+                        invited,
+                    }));
+                }
             }
         }
         let ext = MemberNote::write(&notes);

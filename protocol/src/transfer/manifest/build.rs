@@ -110,7 +110,7 @@ pub enum ManifestError {
     /// A path has more parts than are taken.
     #[error("\"{name}\" is {got} levels deep, the limit here is {limit}")]
     TooDeep {
-        /// The entry's name, cleaned.
+        /// The entry's whole path, cleaned.
         name: String,
         /// Parts of its path (count).
         got: usize,
@@ -278,7 +278,7 @@ impl Builder {
         let parts = depth + 2;
         if parts > self.limits.depth {
             return Err(ManifestError::TooDeep {
-                name: shown(&entry.name),
+                name: self.path_of(entry),
                 got: parts,
                 limit: self.limits.depth,
             });
@@ -297,6 +297,13 @@ impl Builder {
             compare_siblings((last.name, last.kind), (&entry.name, entry.kind)) == Ordering::Less
         });
         if in_order { Ok(path_len) } else { Err(ManifestError::Order { name: shown(&entry.name) }) }
+    }
+
+    /// The whole path of an entry of the directory that came last, shown.
+    fn path_of(&self, entry: &Entry) -> String {
+        let above = self.open.iter().filter_map(|open| self.manifest.get(open.index)).map(|above| above.name);
+        let parts: Vec<&str> = above.chain([entry.name.as_str()]).collect();
+        text::line(&parts.join("/"), PATH_CHARS)
     }
 
     fn pack(&mut self, entry: &Entry) -> Result<Packed, ManifestError> {
@@ -341,6 +348,9 @@ impl Builder {
         Ok(self.manifest)
     }
 }
+
+/// Characters of a path in an error.
+const PATH_CHARS: usize = 400;
 
 fn shown(name: &str) -> String {
     text::line(name, 80)
