@@ -4,16 +4,21 @@
 //! One that is never settled (a crash, a lost connection) stays charged in full: there is nothing to repair at a start.
 //! `auth.log` and the database have the new totals, synced, before a reservation is given. A settlement that lowers them
 //! may be taken back by a crash: more is charged then, never less.
+//!
+//! - [`arrivals`]: files that come: what a crash leaves of their reservations is known, and settled by what is there
 
+mod arrivals;
 mod counter;
 mod running;
 mod table;
 
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
+pub use arrivals::Arrival;
 use clankers_protocol::{CidDigest, Timestamp};
 pub(crate) use counter::CounterRow;
 pub use counter::{Amount, LedgerUsage};
+use redb::WriteTransaction;
 pub use running::Running;
 pub(crate) use running::RunningCounts;
 pub(crate) use table::{Groups, insert, prune};
@@ -22,7 +27,7 @@ use table::{read, room};
 use crate::{
     Store, StoreError, limits,
     store::{
-        Keep,
+        AuthLog, Keep,
         rows::{Counter, Record},
         tables::COUNTERS,
     },
@@ -41,12 +46,23 @@ pub struct Reservation {
     links: Vec<Charged>,
 }
 
+/// What is about to be charged; nobody else charges meanwhile.
+struct Charging<'s> {
+    auth: MutexGuard<'s, AuthLog>,
+    /// As they will be.
+    counters: Vec<Counter>,
+    charged: Vec<Charged>,
+    /// The groups of those that were not kept before.
+    fresh: Vec<CidDigest>,
+}
+
 /// What a reservation added to one link: less than was asked for where a counter is at its end.
 #[derive(Debug, PartialEq, Eq)]
 struct Charged {
     cid: CidDigest,
     nano_usd: u64,
     tokens: u64,
+    bytes: u64,
 }
 
 impl Store {
@@ -114,6 +130,31 @@ impl Ledger<'_> {
         check: impl FnOnce(&[(CidDigest, LedgerUsage)]) -> Result<(), E>,
         begin: impl FnOnce(&[CidDigest]) -> R,
     ) -> Result<Result<(Reservation, R), E>, StoreError> {
+        let Charging { mut auth, counters, charged, fresh } =
+            match self.charging(links, amount, now, check)? {
+                Ok(charging) => charging,
+                Err(error) => return Ok(Err(error)),
+            };
+        self.keep(&mut auth, counters, Keep::Now, now)?;
+        self.grouped(fresh);
+        let cids: Vec<CidDigest> = charged.iter().map(|link| link.cid).collect();
+        Ok(Ok((Reservation { links: charged }, begin(&cids))))
+    }
+
+    /// Those groups have one counter more each.
+    fn grouped(&self, fresh: Vec<CidDigest>) {
+        let mut groups = self.store.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.into_iter().for_each(|group| groups.add(group));
+    }
+
+    /// Counters as they are after the charge, if `check` agrees and there is room; nothing is written yet.
+    fn charging<E>(
+        &self,
+        links: &[(CidDigest, Timestamp)],
+        amount: Amount,
+        now: Timestamp,
+        check: impl FnOnce(&[(CidDigest, LedgerUsage)]) -> Result<(), E>,
+    ) -> Result<Result<Charging<'_>, E>, StoreError> {
         if links.len() > limits::LEDGER_CHAIN {
             let (limit, hint) = (limits::LEDGER_CHAIN as u64, "use a shorter chain");
             return Err(StoreError::Full { what: "links of a chain", limit, hint });
@@ -137,18 +178,13 @@ impl Ledger<'_> {
         }
         let mut charged = Vec::new();
         for (counter, _) in &mut counters {
-            let (nano_usd, tokens) = counter.row.charge(amount, now);
-            charged.push(Charged { cid: counter.cid, nano_usd, tokens });
+            let (nano_usd, tokens, bytes) = counter.row.charge(amount, now);
+            charged.push(Charged { cid: counter.cid, nano_usd, tokens, bytes });
         }
         let fresh: Vec<CidDigest> =
             counters.iter().filter(|(_, known)| !known).map(|(counter, _)| counter.row.group).collect();
         let counters: Vec<Counter> = counters.into_iter().map(|(counter, _)| counter).collect();
-        self.keep(&mut auth, counters, Keep::Now, now)?;
-        let mut groups = self.store.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        fresh.into_iter().for_each(|group| groups.add(group));
-        drop(groups);
-        let cids: Vec<CidDigest> = charged.iter().map(|link| link.cid).collect();
-        Ok(Ok((Reservation { links: charged }, begin(&cids))))
+        Ok(Ok(Charging { auth, counters, charged, fresh }))
     }
 
     /// The counters of these links, each once, and whether each is kept already.
@@ -186,7 +222,8 @@ impl Ledger<'_> {
             let Some(mut row) = row else { continue };
             row.spent = row.spent.saturating_sub(link.nano_usd).saturating_add(actual.nano_usd);
             row.tokens = row.tokens.saturating_sub(link.tokens).saturating_add(actual.tokens);
-            if actual.nano_usd > link.nano_usd || actual.tokens > link.tokens {
+            row.received = row.received.saturating_sub(link.bytes).saturating_add(actual.bytes);
+            if actual.nano_usd > link.nano_usd || actual.tokens > link.tokens || actual.bytes > link.bytes {
                 keep = Keep::Now;
             }
             counters.push(Counter { cid: link.cid, row });
@@ -197,7 +234,7 @@ impl Ledger<'_> {
 
     fn keep(
         &self,
-        auth: &mut crate::store::AuthLog,
+        auth: &mut AuthLog,
         counters: Vec<Counter>,
         keep: Keep,
         now: Timestamp,
@@ -206,20 +243,42 @@ impl Ledger<'_> {
             return Ok(());
         }
         self.store.forgets(auth, None, now)?;
-        let record = Record::Counters(counters);
-        auth.append(std::slice::from_ref(&record), now, keep)?;
-        let Record::Counters(counters) = record else { return Ok(()) };
+        let counters = log(auth, counters, keep, now)?;
+        self.write(&counters, keep, now, |_| Ok(()))?;
+        self.store.tidy(auth, now);
+        Ok(())
+    }
+
+    /// Writes counters to the database, and something else with them.
+    fn write(
+        &self,
+        counters: &[Counter],
+        keep: Keep,
+        now: Timestamp,
+        also: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let gone = self.store.write(keep, |transaction| {
-            let gone = table::extract(transaction, now)?;
+            let gone = table::extract(transaction, self.store.past(now))?;
             counters.iter().try_for_each(|counter| insert(transaction, counter))?;
+            also(transaction)?;
             Ok(gone)
         })?;
         let mut groups = self.store.groups.lock().unwrap_or_else(PoisonError::into_inner);
         gone.into_iter().for_each(|group| groups.remove(group));
-        drop(groups);
-        self.store.tidy(auth, now);
         Ok(())
     }
+}
+
+/// Writes counters to `auth.log`, and gives them back.
+fn log(
+    auth: &mut AuthLog,
+    counters: Vec<Counter>,
+    keep: Keep,
+    now: Timestamp,
+) -> Result<Vec<Counter>, StoreError> {
+    let record = Record::Counters(counters);
+    auth.append(std::slice::from_ref(&record), now, keep)?;
+    Ok(if let Record::Counters(counters) = record { counters } else { Vec::new() })
 }
 
 #[cfg(test)]

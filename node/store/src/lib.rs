@@ -40,7 +40,7 @@ pub use credentials::{Credentials, CredentialsError, Masked, SecretText};
 pub use error::{DiskError, DiskKind};
 pub use home::{Home, HomeError};
 pub use identity::{IdentityError, Secret32};
-pub use ledger::{Amount, Ledger, LedgerUsage, Reservation, Running};
+pub use ledger::{Amount, Arrival, Ledger, LedgerUsage, Reservation, Running};
 pub use lock::{Holder, LockError, NodeLock, holder};
 pub use log::{
     Damage, Digest, DroppedTail, LOG_VERSION, LogEnd, LogError, LogHeader, LogReader, NewSession, Page,

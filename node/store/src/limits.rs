@@ -91,6 +91,10 @@ pub const TOKENS_ISSUED: u64 = 10_000;
 pub const TOKENS_HELD: u64 = 1_000;
 /// How long a token is kept after it expired (milliseconds): an hour.
 pub const TOKEN_GRACE_MS: u64 = 3_600_000;
+/// How long the clock must have gone right before a node forgets by it what is over (milliseconds): an hour.
+pub const FORGET_AFTER_MS: u64 = 3_600_000;
+/// By how much the clock may be set, from one look to the next, and still count as going right (milliseconds).
+pub const CLOCK_STEP_MS: u64 = 60_000;
 /// How much longer a token is kept that is to be renewed (milliseconds): 30 days, for an audience that is away.
 pub const RENEWAL_KEEP_MS: u64 = 30 * 24 * 3_600_000;
 /// Tokens about one subject that peers delivered unasked (count).

@@ -93,7 +93,7 @@ impl Revocations<'_> {
             return Err(StoreError::Full { what: "bytes of a revocation", limit, hint });
         }
         let mut auth = self.store.auth();
-        if is_over(row.expires, now) {
+        if is_over(row.expires, self.store.past(now)) {
             // Over or not, whoever revokes one of a line means the line.
             self.store.tokens().stop_line_of(&mut auth, &row.cid, now)?;
             self.store.forgets(&mut auth, Some(row.expires), now)?;
@@ -103,7 +103,7 @@ impl Revocations<'_> {
         let verdict = {
             let mut mirror = self.change()?;
             if noted.is_ok() {
-                mirror.forget(now);
+                mirror.forget(self.store.past(now));
             }
             let verdict = mirror.judge(row);
             match verdict {
@@ -134,7 +134,7 @@ impl Revocations<'_> {
             auth.append_of_others(records, now)?;
         }
         self.store.write(Keep::Now, |transaction| {
-            prune(transaction, now)?;
+            prune(transaction, self.store.past(now))?;
             match &record {
                 Record::Overflow(whose, until) => insert_mark(transaction, *whose, *until),
                 _ => insert(transaction, row),

@@ -6,7 +6,9 @@
 
 mod auth_log;
 pub(crate) mod authority;
+mod belief;
 mod error;
+mod migrate;
 mod opening;
 mod reconcile;
 pub(crate) mod rows;
@@ -26,6 +28,7 @@ pub(crate) use auth_log::AuthLog;
 pub(crate) use auth_log::make_if_missing as make_auth_log;
 pub use authority::Authority;
 use authority::AuthorityRow;
+use belief::Belief;
 use clankers_protocol::Timestamp;
 pub use error::StoreError;
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
@@ -68,25 +71,33 @@ pub struct Store {
     database: RwLock<Option<Database>>,
     /// The database contradicted itself, and was not seen whole since.
     doubtful: AtomicBool,
+    /// Something was written that a crash would undo.
+    unsynced: AtomicBool,
     /// Whoever changes records of authority holds this to the end: there is one such writer at a time.
     auth: Mutex<AuthLog>,
     pub(crate) authority: RwLock<AuthorityRow>,
     pub(crate) revoked: RwLock<Mirror>,
     pub(crate) running: RunningCounts,
     pub(crate) groups: Mutex<Groups>,
+    belief: Belief,
     opened: Opened,
 }
 
 impl Store {
-    /// Opens the home's database, making it when there is none.
+    /// Opens the home's database, making it when there is none. What is over by `now`, here and in what it is asked later, is
+    /// forgotten at once.
     ///
     /// # Errors
     /// [`StoreError`]: held by another process, damaged, newer, disk.
     pub fn open(home: &Home, now: Timestamp) -> Result<Self, StoreError> {
+        Self::open_believing(home, now, Belief::at_once())
+    }
+
+    fn open_believing(home: &Home, now: Timestamp, belief: Belief) -> Result<Self, StoreError> {
         let path = home.store();
         let made = opening::make(&path, home)?;
         let database = opening::open_database(&path)?;
-        let (auth, replayed) = AuthLog::open(home, now)?;
+        let (auth, replayed) = AuthLog::open(home)?;
         let opened = Opened {
             database_was_missing: made,
             auth_log_was_missing: replayed.missing,
@@ -97,11 +108,13 @@ impl Store {
             path,
             database: RwLock::new(Some(database)),
             doubtful: AtomicBool::new(false),
+            unsynced: AtomicBool::new(false),
             auth: Mutex::new(auth),
             authority: RwLock::default(),
             revoked: RwLock::default(),
             running: RunningCounts::default(),
             groups: Mutex::default(),
+            belief,
             opened,
         };
         store.opened.tokens_recovered = reconcile::reconcile(&store, home, replayed, now)?;
@@ -111,14 +124,15 @@ impl Store {
         Ok(store)
     }
 
-    /// The same, waiting up to `deadline` for another process to let go of it.
+    /// The same for a clock that may be wrong: it must have gone right for a while before anything is forgotten by it
+    /// ([`limits::FORGET_AFTER_MS`]). Waits up to `deadline` for another process to let go of the database.
     ///
     /// # Errors
     /// As [`Store::open`]; [`StoreError::Held`] when the time is up.
     pub fn open_with_deadline(home: &Home, now: Timestamp, deadline: Duration) -> Result<Self, StoreError> {
         let end = Instant::now().checked_add(deadline);
         loop {
-            match Self::open(home, now) {
+            match Self::open_believing(home, now, Belief::patient(now)) {
                 Err(StoreError::Held(_)) if end.is_some_and(|end| Instant::now() < end) => {
                     thread::sleep(Duration::from_millis(limits::STORE_RETRY_MS));
                 }
@@ -133,12 +147,20 @@ impl Store {
         self.opened
     }
 
-    /// Makes everything durable that was only going to be.
+    /// Makes everything durable that was only going to be. Costs nothing when there is nothing.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn flush(&self) -> Result<(), StoreError> {
+        if !self.unsynced.load(Ordering::Acquire) {
+            return Ok(());
+        }
         self.write(Keep::Now, |_| Ok(()))
+    }
+
+    /// Up to when things are over for good, as the last writer of authority found.
+    pub(crate) fn past(&self, now: Timestamp) -> Timestamp {
+        self.belief.past(now)
     }
 
     pub(crate) fn auth(&self) -> MutexGuard<'_, AuthLog> {
@@ -153,7 +175,7 @@ impl Store {
         let noted = self.forgets(auth, None, now);
         let rewritten =
             noted.and_then(|()| self.read(reconcile::read_all)).and_then(|mut records: Records| {
-                records.forget(now);
+                records.forget(self.past(now), now);
                 auth.rewrite(&records, now, false)
             });
         if let Err(error) = rewritten {
@@ -194,7 +216,13 @@ impl Store {
                 transaction.set_durability(Durability::None).map_err(redb::Error::from)?;
             }
             let value = act(&transaction)?;
-            transaction.commit()?;
+            // Writers come one after the other, so what this one makes durable is known to be before it ends.
+            self.unsynced.store(keep == Keep::Soon, Ordering::Release);
+            let committed = transaction.commit();
+            if committed.is_err() {
+                self.unsynced.store(true, Ordering::Release);
+            }
+            committed?;
             Ok(value)
         })
     }

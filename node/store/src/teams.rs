@@ -4,6 +4,7 @@
 //! file of its own ([`TeamKeys`]), made like the node's.
 
 mod claims;
+mod invited;
 mod keys;
 mod members;
 mod removals;
@@ -16,12 +17,13 @@ pub use members::{KeptMember, Parting};
 use redb::{ReadableTable, ReadableTableMetadata};
 pub use removals::KeptRemoval;
 pub use row::{KeptTeam, Template};
+pub(crate) use row::{TeamRow, TeamRow3};
 
 use crate::{
     Store, StoreError, limits,
     store::{
         Keep,
-        tables::{META, TEAM_CLAIMS, TEAM_MEMBERS, TEAMS, pack, unpack},
+        tables::{META, TEAM_CLAIMS, TEAM_INVITED, TEAM_MEMBERS, TEAMS, pack, unpack},
     },
 };
 
@@ -52,7 +54,7 @@ impl TeamBook<'_> {
             let table = transaction.open_table(TEAMS)?;
             let rows = table.iter()?.map(|entry| {
                 let (id, value) = entry?;
-                Ok(unpack::<row::TeamRow>(value.value())?.kept(TeamId(id.value())))
+                Ok(unpack::<TeamRow>(value.value())?.kept(TeamId(id.value())))
             });
             rows.collect()
         })
@@ -65,7 +67,7 @@ impl TeamBook<'_> {
     pub fn get(&self, id: TeamId) -> Result<Option<KeptTeam>, StoreError> {
         self.store.read(|transaction| {
             let row = transaction.open_table(TEAMS)?.get(id.0)?.map(|value| unpack(value.value()));
-            Ok(row.transpose()?.map(|row: row::TeamRow| row.kept(id)))
+            Ok(row.transpose()?.map(|row: TeamRow| row.kept(id)))
         })
     }
 
@@ -80,7 +82,7 @@ impl TeamBook<'_> {
                 let (what, hint) = ("teams", "leave one: clankers team leave");
                 return Err(StoreError::Full { what, limit: limits::TEAMS, hint });
             }
-            table.insert(team.id.0, pack(&row::TeamRow::of(team))?.as_slice())?;
+            table.insert(team.id.0, pack(&TeamRow::of(team))?.as_slice())?;
             Ok(())
         })
     }
@@ -94,7 +96,8 @@ impl TeamBook<'_> {
     pub fn remove(&self, id: TeamId) -> Result<bool, StoreError> {
         self.store.write(Keep::Now, |transaction| {
             let all = (id.0, [0; 32])..=(id.0, [0xff; 32]);
-            transaction.open_table(TEAM_MEMBERS)?.retain_in(all, |_, _| false)?;
+            transaction.open_table(TEAM_MEMBERS)?.retain_in(all.clone(), |_, _| false)?;
+            transaction.open_table(TEAM_INVITED)?.retain_in(all, |_, _| false)?;
             let claims = (id.0, [0; 32], "")..=(id.0, [0xff; 32], "\u{10ffff}");
             transaction.open_table(TEAM_CLAIMS)?.retain_in(claims, |_, _| false)?;
             let known = transaction.open_table(TEAMS)?.remove(id.0)?.is_some();

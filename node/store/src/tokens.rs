@@ -104,7 +104,7 @@ impl TokenStore<'_> {
         }
         auth.append(&[Record::Token(row.clone())], now, Keep::Now)?;
         self.store.write(Keep::Now, |transaction| {
-            prune(transaction, now)?;
+            prune(transaction, self.store.past(now))?;
             insert(transaction, &row)
         })?;
         self.store.tidy(&mut auth, now);

@@ -105,7 +105,7 @@ const LINK: CidDigest = CidDigest([4; 32]);
 const FAR: Timestamp = Timestamp(u64::MAX / 2);
 
 fn spend(nano_usd: u64) -> Amount {
-    Amount { nano_usd, tokens: 1, starts: 1 }
+    Amount { nano_usd, tokens: 1, starts: 1, bytes: 0 }
 }
 
 /// What the victim does that is authority's.

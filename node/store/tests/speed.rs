@@ -139,7 +139,7 @@ fn authority_is_asked_often() {
     });
     per("reserve for a chain of 3 and settle", 300, &mut |n| {
         let links = [(cid(0), far), (cid(1), far), (cid(2 + n % 20), far)];
-        let amount = Amount { nano_usd: 10, tokens: 1, starts: 1 };
+        let amount = Amount { nano_usd: 10, tokens: 1, starts: 1, bytes: 0 };
         let reserved = store.ledger().reserve(&links, amount, Timestamp(n), |_| Ok::<(), ()>(())).unwrap();
         store.ledger().settle(reserved.unwrap(), amount, Timestamp(n)).unwrap();
     });

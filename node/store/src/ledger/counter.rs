@@ -16,6 +16,8 @@ pub struct LedgerUsage {
     pub per_min: u64,
     /// Prompts that run now (count).
     pub concurrent: u64,
+    /// Content of files that came to this node (bytes).
+    pub received_bytes: u64,
 }
 
 impl LedgerUsage {
@@ -33,6 +35,8 @@ pub struct Amount {
     pub tokens: u64,
     /// Starts, for the rate (count).
     pub starts: u64,
+    /// Content of files (bytes).
+    pub bytes: u64,
 }
 
 /// A link's totals as they are kept.
@@ -47,6 +51,9 @@ pub(crate) struct CounterRow {
     pub(crate) tokens: u64,
     /// (bucket's number since 1970, starts in it) of the last minute, in order.
     pub(crate) starts: Vec<(u64, u64)>,
+    /// Content of files that came here (bytes); in no row of before there was version 4 of the tables.
+    #[serde(default)]
+    pub(crate) received: u64,
 }
 
 /// The bucket of a moment.
@@ -63,20 +70,27 @@ fn is_recent(number: u64, now: Timestamp) -> bool {
 
 impl CounterRow {
     pub(super) fn new(group: CidDigest, expires: Timestamp) -> Self {
-        Self { group, expires, spent: 0, tokens: 0, starts: Vec::new() }
+        Self { group, expires, spent: 0, tokens: 0, starts: Vec::new(), received: 0 }
     }
 
     pub(super) fn usage(&self, now: Timestamp) -> LedgerUsage {
         let recent = self.starts.iter().filter(|(number, _)| is_recent(*number, now));
         let per_min = recent.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
-        LedgerUsage { spent_nano_usd: self.spent, tokens_used: self.tokens, per_min, concurrent: 0 }
+        LedgerUsage {
+            spent_nano_usd: self.spent,
+            tokens_used: self.tokens,
+            per_min,
+            concurrent: 0,
+            received_bytes: self.received,
+        }
     }
 
-    /// Charges it; gives what was really added (nano-USD, tokens): a counter stops at its end.
-    pub(super) fn charge(&mut self, amount: Amount, now: Timestamp) -> (u64, u64) {
-        let (spent, tokens) = (self.spent, self.tokens);
+    /// Charges it; gives what was really added (nano-USD, tokens, bytes): a counter stops at its end.
+    pub(super) fn charge(&mut self, amount: Amount, now: Timestamp) -> (u64, u64, u64) {
+        let (spent, tokens, received) = (self.spent, self.tokens, self.received);
         self.spent = spent.saturating_add(amount.nano_usd);
         self.tokens = tokens.saturating_add(amount.tokens);
+        self.received = received.saturating_add(amount.bytes);
         self.starts.retain(|(number, _)| is_recent(*number, now));
         if amount.starts > 0 {
             let number = bucket(now);
@@ -86,7 +100,8 @@ impl CounterRow {
             }
             self.starts.sort_unstable();
         }
-        (self.spent.saturating_sub(spent), self.tokens.saturating_sub(tokens))
+        let added = |now: u64, before: u64| now.saturating_sub(before);
+        (added(self.spent, spent), added(self.tokens, tokens), added(self.received, received))
     }
 
     /// Two copies of one row: whatever either counted counts.
@@ -94,6 +109,7 @@ impl CounterRow {
         self.expires = self.expires.max(other.expires);
         self.spent = self.spent.max(other.spent);
         self.tokens = self.tokens.max(other.tokens);
+        self.received = self.received.max(other.received);
         for (number, count) in &other.starts {
             match self.starts.iter_mut().find(|(known, _)| known == number) {
                 Some((_, mine)) => *mine = (*mine).max(*count),
@@ -154,11 +170,13 @@ mod tests {
             let mut row = row();
             for (nano_usd, tokens) in amounts {
                 let before = row.usage(NOW);
-                let added = row.charge(Amount { nano_usd, tokens, starts: u64::MAX }, NOW);
+                let added = row.charge(Amount { nano_usd, tokens, starts: u64::MAX, bytes: tokens }, NOW);
                 let after = row.usage(NOW);
                 prop_assert_eq!(after.spent_nano_usd, before.spent_nano_usd.saturating_add(nano_usd));
                 prop_assert_eq!(after.tokens_used, before.tokens_used.saturating_add(tokens));
                 prop_assert_eq!(added.0, after.spent_nano_usd - before.spent_nano_usd);
+                prop_assert_eq!(after.received_bytes, before.received_bytes.saturating_add(tokens));
+                prop_assert_eq!(added.2, after.received_bytes - before.received_bytes);
                 prop_assert_eq!(after.per_min, u64::MAX);
             }
         }
@@ -172,6 +190,7 @@ mod tests {
             prop_assert_eq!(&one, &two);
             for copy in [a, b] {
                 prop_assert!(one.spent >= copy.spent && one.tokens >= copy.tokens && one.expires >= copy.expires);
+                prop_assert!(one.received >= copy.received);
                 prop_assert!(one.usage(NOW).per_min >= copy.usage(NOW).per_min);
             }
         }
@@ -179,9 +198,9 @@ mod tests {
 
     fn copy() -> impl Strategy<Value = CounterRow> {
         let start = (bucket(NOW) - 20..bucket(NOW) + 5, 0_u64..9);
-        (any::<(u64, u64)>(), prop::collection::vec((start, 0_u64..9), 0..5)).prop_map(
-            |((spent, tokens), starts)| {
-                let mut row = CounterRow { spent, tokens, ..row() };
+        (any::<(u64, u64, u64)>(), prop::collection::vec((start, 0_u64..9), 0..5)).prop_map(
+            |((spent, tokens, received), starts)| {
+                let mut row = CounterRow { spent, tokens, received, ..row() };
                 for ((number, _), count) in starts {
                     row.charge(Amount { starts: count, ..Amount::default() }, Timestamp(number * 5000));
                 }

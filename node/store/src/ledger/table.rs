@@ -56,7 +56,8 @@ pub(super) fn room(
     let own = || groups.of(&group).saturating_add(more) > limits::LEDGER_LINKS_OF_ONE;
     let all = || store.read(|transaction| Ok(transaction.open_table(COUNTERS)?.len()?));
     if own() || all()?.saturating_add(more) > limits::LEDGER_LINKS {
-        let gone = store.write(crate::store::Keep::Soon, |transaction| extract(transaction, now))?;
+        let gone =
+            store.write(crate::store::Keep::Soon, |transaction| extract(transaction, store.past(now)))?;
         gone.into_iter().for_each(|group| groups.remove(group));
     }
     let hint = "use fewer different tokens, or wait for some to expire";

@@ -28,7 +28,7 @@ fn chain(cids: &[u64]) -> Vec<(CidDigest, Timestamp)> {
 }
 
 fn amount(nano_usd: u64, tokens: u64, starts: u64) -> Amount {
-    Amount { nano_usd, tokens, starts }
+    Amount { nano_usd, tokens, starts, bytes: 0 }
 }
 
 /// Agrees when no link was ever charged more than this.
@@ -55,12 +55,13 @@ fn every_link_is_charged_before_and_settled_after() {
     let links = chain(&[1, 2, 2]);
     let reserved = ledger.reserve(&links, amount(100, 10, 1), NOW, below(100, 100)).unwrap().unwrap();
     for n in [1, 2] {
-        let expected = LedgerUsage { spent_nano_usd: 100, tokens_used: 10, per_min: 1, concurrent: 0 };
+        let expected =
+            LedgerUsage { spent_nano_usd: 100, tokens_used: 10, per_min: 1, ..LedgerUsage::default() };
         assert_eq!(ledger.usage(&cid(n), NOW).unwrap(), expected, "each link once");
     }
     assert_eq!(ledger.reserve(&links, amount(1, 0, 0), NOW, below(100, 1)).unwrap(), Err("over budget"));
     ledger.settle(reserved, amount(30, 4, 0), NOW).unwrap();
-    let expected = LedgerUsage { spent_nano_usd: 30, tokens_used: 4, per_min: 1, concurrent: 0 };
+    let expected = LedgerUsage { spent_nano_usd: 30, tokens_used: 4, per_min: 1, ..LedgerUsage::default() };
     assert_eq!(ledger.usage(&cid(2), NOW).unwrap(), expected, "what was started stays started");
     let reserved = ledger.reserve(&links, amount(70, 0, 0), NOW, below(100, 70)).unwrap().unwrap();
     ledger.settle(reserved, amount(500, 0, 0), NOW).unwrap();
@@ -136,7 +137,7 @@ fn what_is_never_settled_stays_charged_in_full() {
     let reserved = store.ledger().reserve(&chain(&[1]), amount(70, 7, 2), NOW, yes).unwrap().unwrap();
     drop(reserved);
     let _running = store.ledger().begin(&[cid(1)]);
-    let charged = LedgerUsage { spent_nano_usd: 70, tokens_used: 7, per_min: 2, concurrent: 0 };
+    let charged = LedgerUsage { spent_nano_usd: 70, tokens_used: 7, per_min: 2, ..LedgerUsage::default() };
     assert_eq!(store.ledger().usage(&cid(1), NOW).unwrap(), LedgerUsage { concurrent: 1, ..charged });
     drop(store);
     for file in [None, Some(home.store()), Some(home.auth_log())] {

@@ -60,7 +60,7 @@ pub(crate) fn make_if_missing(home: &Home) -> io::Result<()> {
 }
 
 impl AuthLog {
-    pub(super) fn open(home: &Home, now: Timestamp) -> Result<(Self, Replayed), StoreError> {
+    pub(super) fn open(home: &Home) -> Result<(Self, Replayed), StoreError> {
         let path = home.auth_log();
         if path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             let log = Self { path, file: None, end: 0, base: 0, broken: false };
@@ -71,7 +71,7 @@ impl AuthLog {
         if !meta.is_file() || meta.len() > limits::AUTH_LOG_BYTES {
             return Err(StoreError::Damaged { path, what: "it is not a file of a plausible size".into() });
         }
-        let (replayed, end) = replay::replay(&file, &path, now)?;
+        let (replayed, end) = replay::replay(&file, &path)?;
         let mut log = Self { path, file: Some(file), end, base: end, broken: false };
         if end < meta.len() {
             tracing::warn!(path = %log.path.display(), bytes = meta.len().saturating_sub(end), "dropped a torn end");

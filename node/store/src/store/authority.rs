@@ -105,7 +105,8 @@ impl Store {
         also: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let before = now.0.saturating_sub(limits::TOKEN_GRACE_MS);
+        self.belief.look(now);
+        let before = self.past(now).0.saturating_sub(limits::TOKEN_GRACE_MS);
         let latest = self.read(|transaction| {
             let mut latest = also.unwrap_or_default();
             for table in [REVOCATION_EXPIRY, COUNTER_EXPIRY] {

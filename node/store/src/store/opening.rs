@@ -9,8 +9,8 @@ use std::{
 use redb::{Builder, Database, ReadableDatabase};
 
 use super::{
-    StoreError,
-    tables::{self, MERGED, META, SCHEMA, SCHEMA_VERSION},
+    StoreError, migrate,
+    tables::{self, META, SCHEMA, SCHEMA_VERSION},
 };
 use crate::{DiskError, Home, limits, os};
 
@@ -87,25 +87,8 @@ fn checked(file: File, path: &Path) -> Result<Database, StoreError> {
     transaction.close()?;
     match found {
         Some(SCHEMA_VERSION) => Ok(database),
-        Some(found @ (1 | 2)) => migrate(database, found),
+        Some(found @ 1..SCHEMA_VERSION) => migrate::migrate(database, found),
         Some(found) if found > SCHEMA_VERSION => Err(StoreError::Newer { path: path.to_owned(), found }),
         _ => Err(StoreError::Damaged { path: path.to_owned(), what: "its version is missing".into() }),
     }
-}
-
-/// Brings a database of version 1 or 2 up to date: what was added since are tables, since 1 also the names of its tokens.
-fn migrate(database: Database, from: u64) -> Result<Database, StoreError> {
-    let transaction = database.begin_write()?;
-    tables::make_all(&transaction)?;
-    let mut meta = transaction.open_table(META)?;
-    if from == 1 {
-        crate::tokens::index_all(&transaction)?;
-        // It was in use before there was this mark: whatever auth.log lost, this database has.
-        meta.insert(MERGED, 1)?;
-    }
-    meta.insert(SCHEMA, SCHEMA_VERSION)?;
-    drop(meta);
-    transaction.commit()?;
-    tracing::info!("the database was brought up to version {SCHEMA_VERSION}");
-    Ok(database)
 }

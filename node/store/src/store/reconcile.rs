@@ -27,9 +27,12 @@ pub(super) fn reconcile(
         let merged = transaction.open_table(META)?.get(MERGED)?.is_some();
         Ok((merged, read_all(transaction)?))
     })?;
-    let Replayed { records: log, lines, missing, lost } = replayed;
+    let Replayed { records: mut log, lines, missing, lost } = replayed;
     let stale = database.count();
-    database.forget(now);
+    let past = store.past(now);
+    database.forget(past, now);
+    // What only the log has was forgotten here, unless the database is new.
+    log.forget_but(&database, now, now);
     let stale = stale != database.count();
     let recovered = log.tokens.keys().filter(|key| !database.tokens.contains_key(*key)).count();
     let mut both = log.clone();
@@ -60,7 +63,7 @@ pub(super) fn reconcile(
     let lacking = both.lacking_in(&database);
     if !merged || stale || !lacking.is_empty() {
         store.write(Keep::Now, |transaction| {
-            forget(transaction, now)?;
+            forget(transaction, past, now)?;
             lacking.iter().try_for_each(|record| insert(transaction, record))?;
             transaction.open_table(META)?.insert(MERGED, 1)?;
             Ok(())
@@ -129,9 +132,9 @@ fn insert(transaction: &WriteTransaction, record: &Record) -> Result<(), StoreEr
     }
 }
 
-fn forget(transaction: &WriteTransaction, now: Timestamp) -> Result<(), StoreError> {
-    tokens::prune(transaction, now)?;
-    revocations::prune(transaction, now)?;
-    ledger::prune(transaction, now)?;
+fn forget(transaction: &WriteTransaction, past: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    tokens::prune(transaction, past)?;
+    revocations::prune(transaction, past)?;
+    ledger::prune(transaction, past)?;
     replay::prune(transaction, now)
 }

@@ -74,20 +74,25 @@ impl Records {
         }
     }
 
-    /// Forgets what is over.
-    pub(crate) fn forget(&mut self, now: Timestamp) {
-        self.tokens.retain(|_, row| !row.is_gone(now));
+    /// Forgets what is over by `past`; invocations, what is over `now`.
+    pub(crate) fn forget(&mut self, past: Timestamp, now: Timestamp) {
+        self.forget_but(&Self::default(), past, now);
+    }
+
+    /// The same, except for what `kept` has.
+    pub(crate) fn forget_but(&mut self, kept: &Self, past: Timestamp, now: Timestamp) {
+        self.tokens.retain(|key, row| kept.tokens.contains_key(key) || !row.is_gone(past));
         let dropped = &mut self.dropped;
-        let mut stays = |until: Timestamp| {
-            let over = is_over(until, now);
+        let mut stays = |kept: bool, until: Timestamp| {
+            let over = !kept && is_over(until, past);
             if over {
                 *dropped = until.max(*dropped);
             }
             !over
         };
-        self.revocations.retain(|_, row| stays(row.expires));
-        self.overflows.retain(|_, until| stays(*until));
-        self.counters.retain(|_, row| stays(row.expires));
+        self.revocations.retain(|cid, row| stays(kept.revocations.contains_key(cid), row.expires));
+        self.overflows.retain(|revoker, until| stays(kept.overflows.contains_key(revoker), *until));
+        self.counters.retain(|cid, row| stays(kept.counters.contains_key(cid), row.expires));
         self.replay.retain(|_, until| *until > now);
     }
 

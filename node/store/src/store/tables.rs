@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::StoreError;
 
 /// The version of the tables below. A change of any of them is a new version.
-pub(crate) const SCHEMA_VERSION: u64 = 3;
+pub(crate) const SCHEMA_VERSION: u64 = 4;
 /// Where the version stands in [`META`].
 pub(crate) const SCHEMA: &str = "schema";
 /// Mark in [`META`]: what `auth.log` had was taken over once. Until then the database counts as lost.
@@ -46,6 +46,8 @@ pub(crate) const OVERFLOWS: TableDefinition<'_, Id, &[u8]> = TableDefinition::ne
 pub(crate) const COUNTERS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("counters");
 /// (the link's expiry, digest).
 pub(crate) const COUNTER_EXPIRY: TableDefinition<'_, (u64, Id), ()> = TableDefinition::new("counter_expiry");
+/// Number -> files that come, and what is reserved for them.
+pub(crate) const ARRIVALS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("arrivals");
 /// Digest of an invocation's CID -> until when it is remembered.
 pub(crate) const REPLAY: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("replay");
 /// (until, digest).
@@ -60,6 +62,8 @@ pub(crate) const PROMPTS: TableDefinition<'_, (Id, &str), (Id, u64)> = TableDefi
 pub(crate) const TEAMS: TableDefinition<'_, Id, &[u8]> = TableDefinition::new("teams");
 /// (team's key, node id) -> what is remembered of the member.
 pub(crate) const TEAM_MEMBERS: TableDefinition<'_, (Id, Id), &[u8]> = TableDefinition::new("team_members");
+/// (team, node) -> memberships that were written here for it.
+pub(crate) const TEAM_INVITED: TableDefinition<'_, (Id, Id), &[u8]> = TableDefinition::new("team_invited");
 /// (team's key, node id, CID of a token of the team's template) -> when that ends.
 pub(crate) const TEAM_CLAIMS: TableDefinition<'_, (Id, Id, &str), u64> = TableDefinition::new("team_claims");
 /// (team's key, node id of who was removed, who removed it) -> (when, digest of the CID of the link that was taken back).
@@ -82,6 +86,7 @@ pub(super) fn make_all(transaction: &WriteTransaction) -> Result<(), StoreError>
     transaction.open_table(OVERFLOWS)?;
     transaction.open_table(COUNTERS)?;
     transaction.open_table(COUNTER_EXPIRY)?;
+    transaction.open_table(ARRIVALS)?;
     transaction.open_table(REPLAY)?;
     transaction.open_table(REPLAY_EXPIRY)?;
     transaction.open_table(AUTHORITY)?;
@@ -89,6 +94,7 @@ pub(super) fn make_all(transaction: &WriteTransaction) -> Result<(), StoreError>
     transaction.open_table(PROMPTS)?;
     transaction.open_table(TEAMS)?;
     transaction.open_table(TEAM_MEMBERS)?;
+    transaction.open_table(TEAM_INVITED)?;
     transaction.open_table(TEAM_CLAIMS)?;
     transaction.open_table(TEAM_REMOVALS)?;
     Ok(())

@@ -29,7 +29,7 @@ impl TeamBook<'_> {
         self.store.write(Keep::Now, |transaction| {
             let mut table = transaction.open_table(TEAM_CLAIMS)?;
             // What has ended is of no account any more.
-            let over = now.0.saturating_sub(limits::TOKEN_GRACE_MS);
+            let over = self.store.past(now).0.saturating_sub(limits::TOKEN_GRACE_MS);
             let all = (team.0, [0; 32], "")..=(team.0, [0xff; 32], "\u{10ffff}");
             table.retain_in(all, |_, ends| ends >= over)?;
             table.insert((team.0, member.0, cid), expires.0)?;

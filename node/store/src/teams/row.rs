@@ -16,6 +16,8 @@ pub struct Template {
     pub expire_secs: u64,
     /// The same in words.
     pub grants: Vec<String>,
+    /// How much they may send in all, each (bytes).
+    pub max_total: Option<u64>,
 }
 
 /// A team that this node belongs to.
@@ -35,7 +37,7 @@ pub struct KeptTeam {
 
 /// The stored form: frozen with the schema's version.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct TeamRow {
+pub(crate) struct TeamRow {
     name: String,
     chain: Vec<u8>,
     joined: u64,
@@ -55,5 +57,38 @@ impl TeamRow {
     pub(super) fn kept(self, id: TeamId) -> KeptTeam {
         let Self { name, chain, joined, template } = self;
         KeptTeam { id, name, chain, joined: Timestamp(joined), template }
+    }
+}
+
+/// The stored form up to version 3.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TeamRow3 {
+    name: String,
+    chain: Vec<u8>,
+    joined: u64,
+    template: Option<Template3>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Template3 {
+    rights: Rights,
+    drop: bool,
+    offer: bool,
+    expire_secs: u64,
+    grants: Vec<String>,
+}
+
+impl From<TeamRow3> for TeamRow {
+    fn from(old: TeamRow3) -> Self {
+        let TeamRow3 { name, chain, joined, template } = old;
+        let template = template.map(|Template3 { rights, drop, offer, expire_secs, grants }| Template {
+            rights,
+            drop,
+            offer,
+            expire_secs,
+            grants,
+            max_total: None,
+        });
+        Self { name, chain, joined, template }
     }
 }

@@ -22,6 +22,7 @@ fn team(id: TeamId) -> KeptTeam {
         offer: false,
         expire_secs: 60,
         grants: vec!["prompt".into()],
+        max_total: Some(9),
     };
     KeptTeam { id, name: "core".into(), chain: vec![1, 2], joined: NOW, template: Some(template) }
 }
@@ -186,5 +187,5 @@ fn a_store_of_version_2_is_brought_up_to_date() {
     assert_eq!(store.teams().list().unwrap(), []);
     store.teams().put(&team(TEAM)).unwrap();
     let version = store.read(|t| Ok(t.open_table(META)?.get(crate::store::tables::SCHEMA)?.unwrap().value()));
-    assert_eq!(version.unwrap(), 3);
+    assert_eq!(version.unwrap(), crate::store::tables::SCHEMA_VERSION);
 }

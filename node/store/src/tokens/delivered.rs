@@ -63,7 +63,7 @@ impl TokenStore<'_> {
         }
         auth.append(&records, now, Keep::Now)?;
         self.store.write(Keep::Now, |transaction: &WriteTransaction| {
-            prune(transaction, now)?;
+            prune(transaction, self.store.past(now))?;
             leaving.iter().try_for_each(|key| remove(transaction, key))?;
             insert(transaction, &row)
         })?;

@@ -24,7 +24,7 @@ impl TokenStore<'_> {
         auth.append(&[Record::Dropped(key.clone())], now, Keep::Now)?;
         self.store.write(Keep::Now, |transaction| {
             remove(transaction, &key)?;
-            prune(transaction, now)
+            prune(transaction, self.store.past(now))
         })?;
         self.store.tidy(&mut auth, now);
         Ok(true)

@@ -108,7 +108,7 @@ impl TokenStore<'_> {
         self.store.write(Keep::Now, |transaction| {
             insert(transaction, &new)?;
             insert(transaction, &old)?;
-            prune(transaction, now)
+            prune(transaction, self.store.past(now))
         })?;
         self.store.tidy(&mut auth, now);
         Ok(true)

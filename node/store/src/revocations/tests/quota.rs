@@ -1,5 +1,9 @@
 //! Room: whose, how much, and what becomes of whoever takes all of theirs.
 
+use std::time::Duration;
+
+use clankers_protocol::request::tokens::TokenRecord;
+
 use super::*;
 
 const DAY: u64 = 24 * HOUR;
@@ -171,4 +175,41 @@ fn a_node_that_starts_with_a_wrong_clock_revives_nothing() {
     let store = Store::open(&home, NOW).unwrap();
     assert!(store.revocations().is_forgotten(NOW.plus_ms(5 * HOUR)).unwrap());
     assert!(!store.revocations().is_forgotten(NOW.plus_ms(5 * HOUR + 1)).unwrap());
+}
+
+fn token(cid: &str, expires: Timestamp) -> TokenRecord {
+    let (subject, issuer, audience) = (ME, ME, someone(9));
+    let grants = vec!["prompt".into()];
+    TokenRecord { cid: cid.into(), subject, issuer, audience, not_before: NOW, expires, grants, issued: true }
+}
+
+/// What a node has open: its clock must go right for an hour before anything is forgotten by it.
+#[test]
+fn a_clock_that_jumped_and_was_put_right_leaves_everything_as_it_was() {
+    let (_dir, home) = home();
+    let patient = |now| Store::open_with_deadline(&home, now, Duration::ZERO).unwrap();
+    let (end, ahead) = (NOW.plus_ms(5 * HOUR), NOW.plus_ms(900 * DAY));
+    let check = |store: &Store, when: &str| {
+        assert!(store.revocations().is_revoked(&cid(1)).unwrap(), "{when}");
+        assert!(!store.revocations().is_forgotten(end).unwrap(), "{when}");
+        assert_eq!(
+            store.tokens().get("t", NOW).unwrap().map(|kept| kept.record.expires),
+            Some(end),
+            "{when}"
+        );
+    };
+    let store = patient(NOW);
+    store.revocations().put(&row(1, ME, 5), NOW).unwrap();
+    store.tokens().put_issued(&token("t", end), b"T", NOW).unwrap();
+    store.revocations().put(&row(2, ME, 30_000), ahead).unwrap();
+    store.tokens().put_issued(&token("later", ahead.plus_ms(HOUR)), b"L", ahead).unwrap();
+    assert!(store.tokens().get("t", ahead).unwrap().is_none(), "it is over by that clock");
+    // By that clock it is over already: nobody says that it was revoked in vain.
+    assert_eq!(store.revocations().put(&row(3, ME, 6), ahead).unwrap(), Put::New);
+    check(&store, "put right");
+    drop(store);
+    drop(patient(ahead));
+    drop(patient(ahead));
+    check(&patient(NOW), "after two starts with the wrong time");
+    assert_eq!(patient(NOW).opened().tokens_recovered, 0);
 }

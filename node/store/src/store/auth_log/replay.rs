@@ -6,7 +6,6 @@ use std::{
     path::Path,
 };
 
-use clankers_protocol::Timestamp;
 use serde::Deserialize;
 
 use super::{SEED, VERSION, codec};
@@ -33,7 +32,7 @@ pub(in crate::store) struct Replayed {
 }
 
 /// Reads all lines; gives where the last finished one ends.
-pub(super) fn replay(file: &File, path: &Path, now: Timestamp) -> Result<(Replayed, u64), StoreError> {
+pub(super) fn replay(file: &File, path: &Path) -> Result<(Replayed, u64), StoreError> {
     let mut file = file;
     let fail = || DiskError::at("read", path);
     file.seek(SeekFrom::Start(0)).map_err(fail())?;
@@ -47,7 +46,6 @@ pub(super) fn replay(file: &File, path: &Path, now: Timestamp) -> Result<(Replay
             if (text.len() as u64) < limit {
                 // A file without a header was not made by us, or was cut.
                 out.lost = out.lost.saturating_add(u64::from(first));
-                out.records.forget(now);
                 return Ok((out, end));
             }
             // A stretch without a newline: damage. What follows it may still be whole.
