@@ -36,6 +36,8 @@ pub enum Trouble {
     TooMany,
     /// The caller asked to stop.
     Stopped,
+    /// Several names are meant as much as each other.
+    Ambiguous,
     /// A block, file or size that the listing does not have: the caller's mistake or the peer's.
     NoSuch,
 }
@@ -61,6 +63,7 @@ impl Trouble {
             Self::Incomplete => "send again to go on where it stopped",
             Self::TooMany => "forget or finish some transfers first, or send fewer files at once",
             Self::Stopped => "send again to go on where it stopped",
+            Self::Ambiguous => "rename all of them but one",
             Self::NoSuch => "this is a mistake in a program, not in the files",
         }
     }

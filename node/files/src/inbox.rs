@@ -26,6 +26,17 @@ pub struct Inbox {
     path: PathBuf,
 }
 
+/// What is here of a transfer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum There {
+    /// Nothing.
+    Nothing,
+    /// So much content (bytes).
+    Part(u64),
+    /// All of it: what was given to [`Landing::commit`](crate::Landing::commit).
+    Landed(Vec<u8>),
+}
+
 impl Inbox {
     /// Opens the inbox, making it (private) when there is none.
     ///
@@ -63,6 +74,22 @@ impl Inbox {
             }
         }
         self.place(peer)
+    }
+
+    /// What is here of a transfer that broke off, or landed, wherever it is.
+    ///
+    /// # Errors
+    /// `BadPlace`, `Io`.
+    pub fn there(&self, part: &PartId, transfer: &TransferId) -> Result<There> {
+        for (_, place) in self.places()? {
+            if place.has_part(part)? {
+                return Ok(There::Part(place.part_content(part)?));
+            }
+            if let Some(note) = place.landed(part, transfer)? {
+                return Ok(There::Landed(note));
+            }
+        }
+        Ok(There::Nothing)
     }
 
     /// All places, with the names of their peers, sorted.

@@ -5,6 +5,7 @@
 //! Files are named by a digest of path and identity, so a source whose listing changed keeps what did not change.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, TryLockError},
     io::{self, Read, Write},
     os::fd::AsFd,
@@ -62,6 +63,22 @@ impl Claims {
         let rest = self.claims.get(start..).unwrap_or_default();
         let len = rest.partition_point(|claim| claim.key == *key);
         rest.get(..len).unwrap_or_default()
+    }
+
+    /// How many files have but their first block; and of all others how many have which block.
+    pub(crate) fn blocks(&self) -> (u64, BTreeMap<u32, u64>) {
+        let (mut first, mut later) = (0_u64, BTreeMap::new());
+        for file in self.claims.chunk_by(|one, next| one.key == next.key) {
+            if let [Claim { block: 0, .. }] = file {
+                first = first.saturating_add(1);
+                continue;
+            }
+            for claim in file {
+                let count: &mut u64 = later.entry(claim.block).or_default();
+                *count = count.saturating_add(1);
+            }
+        }
+        (first, later)
     }
 
     /// How many blocks are claimed.

@@ -30,7 +30,7 @@ mod source;
 pub use about::{About, PartId};
 pub use clankers_protocol::request::transfer::{EntryKind, OnConflict};
 pub use error::{FilesError, Result, Trouble};
-pub use inbox::Inbox;
+pub use inbox::{Inbox, There};
 pub use landing::{Had, HadFrom, Landed, Landing, Plan, Small, Written};
 pub use listing::{Item, Listing, Wanted};
 pub use place::{Begun, Partial, Place, Remembered, Usage, Wish};

@@ -43,7 +43,8 @@ impl Export {
         let (base, name) = self.find(path)?;
         let stat = base.look(&name).map_err(failed)?;
         let stat = stat.ok_or_else(|| FilesError::new(Trouble::Vanished, "read", path, "it is not there"))?;
-        let root = entry(&name, &stat).ok_or_else(|| {
+        let composed = SafePath::from_source(&name).map_or_else(|_| name.clone(), |safe| safe.to_string());
+        let root = entry(&composed, &stat).ok_or_else(|| {
             FilesError::new(Trouble::NotSendable, "read", path, "it is neither a file nor a directory")
         })?;
         if root.kind == EntryKind::File {

@@ -1,11 +1,11 @@
 //! A transfer that was nearly over, or seemed to be, is asked for again.
 
-use std::{borrow::Cow, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc};
 
-use clankers_files::{Begun, Item, Listing, Place, Small, Wish};
+use clankers_files::{Begun, Inbox, Item, Listing, PartId, Place, Small, There, Wish};
 use clankers_protocol::{
     request::transfer::{EntryKind, OnConflict},
-    transfer::{FileIdentity, tree},
+    transfer::{FileIdentity, TransferId, tree},
 };
 
 use crate::support::{GO, Talk, bytes, parts_in, shape, tree_at};
@@ -136,5 +136,53 @@ fn what_a_sender_hides_by_its_mode_is_counted() {
         assert_eq!((mode("h"), mode("h/f")), (0o700, 0o400));
         let usage = place.usage().unwrap();
         assert!(usage.bytes >= size && usage.disk_bytes >= size, "{usage:?}");
+    }
+}
+
+/// After a kill: what is here is counted without the sender. Exactly, when one file has several blocks.
+#[test]
+fn what_is_here_of_what_broke_off_is_counted_by_its_files_and_its_journal() {
+    const BLOCK: usize = 1 << 20;
+    for large in [1, 3] {
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("t");
+        fs::create_dir_all(from.join("d")).unwrap();
+        for n in 0..large {
+            fs::write(
+                from.join(format!("large{n}")),
+                bytes(n, 3 * BLOCK + 1000 + usize::try_from(n).unwrap()),
+            )
+            .unwrap();
+        }
+        for (n, len) in [0, 1, 70_000, BLOCK].into_iter().enumerate() {
+            fs::write(from.join(format!("d/small{n}")), bytes(9, len)).unwrap();
+        }
+        let inbox = Inbox::open(&dir.path().join("inbox")).unwrap();
+        let talk = Talk::new(&from);
+        let transfer = TransferId([1; 16]);
+        let (mut part, mut had) = (None, 0);
+        for blocks in 0.. {
+            let place = inbox.place("laptop").unwrap();
+            let landing = talk.begin(&place).unwrap();
+            let plan = landing.scan(&GO, &|_| ()).unwrap();
+            assert_eq!(plan.had_bytes, had);
+            let (sent, all) = talk.send(&landing, &plan, blocks % 3).unwrap();
+            had += sent;
+            let id = landing.id().clone();
+            if all {
+                landing.commit(&BTreeSet::new(), b"note").unwrap();
+                assert_eq!(inbox.there(&id, &transfer).unwrap(), There::Landed(b"note".to_vec()));
+                part = Some(id);
+                break;
+            }
+            drop(landing);
+            let There::Part(there) = inbox.there(&id, &transfer).unwrap() else { panic!("nothing is there") };
+            let over = if large == 1 { 0 } else { large * BLOCK as u64 };
+            assert!((had..=had + over).contains(&there), "{there} for {had}, with {large} large files");
+        }
+        assert_eq!(had, talk.source.total_bytes());
+        inbox.place("laptop").unwrap().settle(&part.unwrap()).unwrap();
+        let other = PartId::of("p", "", "t", &talk.source.identity());
+        assert_eq!(inbox.there(&other, &transfer).unwrap(), There::Nothing);
     }
 }
