@@ -59,13 +59,15 @@ pub const EVENTS_WAITING: usize = 64;
 /// A connection is far when its round trip takes this long (time): then one data stream is not enough for it, since
 /// each carries 1.25 MB per round trip.
 pub const FAR: Duration = Duration::from_millis(5);
+/// How far back the rate of a transfer looks (time).
+pub const RATE_WINDOW: Duration = Duration::from_secs(5);
 /// How often a transfer says how far it is, and looks whether somebody cancelled it (time).
 pub const TELL_EVERY: Duration = Duration::from_millis(200);
 /// A peer that is silent in a transfer for so long while its node, which has not started since, answers on a fresh
 /// connection: the old one leads nowhere (time).
 pub const DEAF: Duration = Duration::from_secs(10);
 /// How often the record of a transfer that runs is written (time).
-pub const RECORD_EVERY: Duration = Duration::from_secs(2);
+pub const RECORD_EVERY: Duration = Duration::from_secs(1);
 /// A connection is shared when somebody waited for something on it within this time.
 pub const SHARED_FOR: Duration = Duration::from_millis(1_000);
 /// How much longer than at its shortest a round trip may take while a connection is shared (time): the queue on the way.

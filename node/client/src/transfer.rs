@@ -18,13 +18,18 @@ mod looked;
 mod pace;
 mod pool;
 mod progress;
+mod rate;
 mod receive;
 pub mod record;
 mod send;
 mod talk;
 
 pub use clankers_files::{Selection, SkipReason, Skipped, Skips};
-use clankers_protocol::{NodeId, refusal::Refusal, transfer::talk::End};
+use clankers_protocol::{
+    NodeId,
+    refusal::Refusal,
+    transfer::{manifest::ManifestError, talk::End},
+};
 
 pub use self::{
     beside::beside,
@@ -35,12 +40,12 @@ pub use self::{
     job::{BadPath, Finished, GetWish, Job, SendWish, Us, look},
     looked::Looked,
     progress::{Phase, Progress},
-    receive::{Judge, Received, Receiving, Taken, Verdict, declined},
+    receive::{Judge, Meter, Received, Receiving, Taken, Verdict, declined},
     record::{Direction, Hold, KeptReceipt, Record, RecordError, Records, State},
     send::{Sending, Sent},
 };
 
-use self::progress::progress;
+use self::{progress::progress, rate::Telling};
 
 /// What the other side is told when the conversation ends by its fault.
 fn parting(end: &End, peer: NodeId) -> Option<Refusal> {
@@ -49,5 +54,14 @@ fn parting(end: &End, peer: NodeId) -> Option<Refusal> {
         End::Unsound(error) => error.to_string(),
         _ => "nothing moved for too long".to_owned(),
     };
-    end.code().map(|code| Refusal::new(code, &words, peer))
+    let refusal = end.code().map(|code| Refusal::new(code, &words, peer))?;
+    Some(match end {
+        End::Unsound(ManifestError::TooDeep { .. }) => refusal
+            .hint("send it as an archive, or what is deep in it by itself")
+            .hint("or ask the receiver's owner to take deeper ones: 'files.max_depth' in the settings there"),
+        End::Unsound(ManifestError::TooMany { .. } | ManifestError::TooLarge { .. }) => {
+            refusal.hint("send it in parts, or as an archive")
+        }
+        _ => refusal,
+    })
 }

@@ -137,9 +137,11 @@ pub(crate) fn fault(error: &FilesError) -> Fault {
 pub(crate) fn ended(end: End) -> TransferError {
     match end {
         End::Refused(refusal) => TransferError::Client(ClientError::Refused(refusal)),
-        End::Unsound(error @ (ManifestError::TooMany { .. } | ManifestError::TooLarge { .. })) => {
-            TransferError::Manifest(error)
-        }
+        End::Unsound(
+            error @ (ManifestError::TooMany { .. }
+            | ManifestError::TooLarge { .. }
+            | ManifestError::TooDeep { .. }),
+        ) => TransferError::Manifest(error),
         End::Unsound(error) => TransferError::Broken(format!("its list of files makes no sense: {error}")),
         End::Cancelled { by_peer } => TransferError::Cancelled { by_peer },
         End::Stalled => TransferError::Stalled,

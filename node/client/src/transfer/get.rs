@@ -119,6 +119,7 @@ fn take_all(place: Place, record: &Record, client: &Client, left_out: Arc<OnceLo
                     on_conflict,
                     declined: BTreeSet::new(),
                     note: serde_json::Value::Null,
+                    meter: None,
                 }))
             } else {
                 let words = "something else was offered than was asked for";

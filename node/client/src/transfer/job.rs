@@ -106,7 +106,8 @@ impl Job {
 
     fn take(records: &Records, mut record: Record, resumes: bool) -> Result<Self, TransferError> {
         let hold = records.hold(&record.id)?;
-        record.state = State::Running;
+        // What hindered an earlier attempt does not hinder this one.
+        (record.state, record.error, record.rate_bps) = (State::Running, None, 0);
         hold.begin(&record)?;
         Ok(Self { hold, record, resumes })
     }
@@ -159,6 +160,16 @@ impl Job {
         Ok(self.hold.write(&self.record)?)
     }
 
+    /// Notes that it rests and will be gone on with, and what for: the end of the last attempt is not its own.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn rests(&mut self, why: &str) -> Result<(), TransferError> {
+        self.record.state = State::Interrupted;
+        self.record.error = Some(text::line(why, PATH_CHARS));
+        Ok(self.hold.write(&self.record)?)
+    }
+
     /// Notes that somebody asked for its end, so that nobody goes on with it.
     ///
     /// # Errors
@@ -192,6 +203,7 @@ impl Job {
         stop: &CancellationToken,
     ) -> Result<Finished, TransferError> {
         let before = self.record.sent_bytes;
+        self.record.error = None;
         let halt = stop.child_token();
         let _ends = halt.clone().drop_guard();
         let record = self.record.clone();
@@ -259,13 +271,14 @@ impl Job {
         };
         if progress.total > 0 {
             (record.bytes, record.total, record.files) = (progress.bytes, progress.total, progress.all_files);
+            (record.files_done, record.rate_bps) = (progress.files, progress.rate_bps);
         }
     }
 
     fn settle(&mut self, done: &Result<Finished, TransferError>) {
         let is_cancelled = self.hold.is_cancelled();
         let record = &mut self.record;
-        record.error = None;
+        (record.error, record.rate_bps) = (None, 0);
         record.state = match done {
             Ok(finished) => {
                 record.receipt = Some(finished.receipt.clone());
@@ -308,6 +321,8 @@ fn blank(id: TransferId, subject: NodeId, now: Timestamp) -> Record {
         total: 0,
         sent_bytes: 0,
         files: 0,
+        files_done: 0,
+        rate_bps: 0,
         root: None,
         error: None,
         receipt: None,

@@ -47,6 +47,8 @@ pub struct Progress {
     pub had: u64,
     /// Bytes that came to the receiver in this attempt, those of blocks that are not whole yet counted in.
     pub arrived: u64,
+    /// Bytes that came in a second, of late.
+    pub rate_bps: u64,
     /// How long the peer has said nothing (time).
     pub quiet: Duration,
     /// What was sent, once all of it is: the receipt's root has to be this.
@@ -64,6 +66,7 @@ pub(crate) fn progress(phase: Phase, of: MachineProgress, sent_bytes: u64, quiet
         sent_bytes,
         had: of.had,
         arrived: of.arrived,
+        rate_bps: 0,
         quiet: Duration::from_millis(quiet_ms),
         root: None,
     }

@@ -64,6 +64,20 @@ pub struct Taken {
     pub declined: BTreeSet<u32>,
     /// Kept with what is unfinished, for those who look at it.
     pub note: serde_json::Value,
+    /// Counts what comes, where that is limited. It is dropped once nothing more is written.
+    pub meter: Option<Arc<dyn Meter>>,
+}
+
+/// Counts the content that comes, for whoever limits it. Its calls block.
+pub trait Meter: Send + Sync + std::fmt::Debug {
+    /// So many bytes more come, at the most; `had` of them were here before.
+    ///
+    /// # Errors
+    /// What the sender is told, when it is too much.
+    fn admit(&self, bytes: u64, had: u64) -> Result<(), Box<Refusal>>;
+
+    /// So many came, and are written.
+    fn came(&self, bytes: u64);
 }
 
 /// Decides about an offer whose manifest is whole and sound, and tells its verdicts in order.

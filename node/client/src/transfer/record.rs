@@ -136,6 +136,12 @@ pub struct Record {
     pub sent_bytes: u64,
     /// Files in all (count).
     pub files: u64,
+    /// Of those, files that the receiver has whole (count).
+    #[serde(default)]
+    pub files_done: u64,
+    /// Bytes in a second of late, while it runs.
+    #[serde(default)]
+    pub rate_bps: u64,
     /// The hash of what was sent (hex), once all of it was: a receipt that comes by a later attempt has to be of this.
     #[serde(default)]
     pub root: Option<String>,

@@ -189,7 +189,7 @@ impl Driver {
     ) -> Result<Sent, TransferError> {
         let mut ended = std::pin::pin!(ended);
         let mut ticks = interval(TELL_EVERY);
-        let mut stopping = false;
+        let (mut stopping, mut tell) = (false, super::Telling::new(tell));
         self.input(Input::Start);
         let end = loop {
             if let Some(end) = self.act() {
@@ -221,11 +221,11 @@ impl Driver {
                     stopping = true;
                     self.input(Input::Cancel);
                 }
-                _ = ticks.tick() => { tell.send_replace(self.progress()); }
+                _ = ticks.tick() => tell.say(self.progress()),
             }
         };
         self.jobs.abort_all();
-        tell.send_replace(self.progress());
+        tell.say(self.progress());
         let bad = std::mem::take(&mut self.bad);
         if let Some(refusal) = super::parting(&end, self.peer) {
             self.mouth.say(Refusal::KIND, &refusal.encode());

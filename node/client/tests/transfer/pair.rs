@@ -99,6 +99,7 @@ impl Pair {
             on_conflict: self.on_conflict,
             declined: self.declined.clone(),
             note: serde_json::Value::Null,
+            meter: None,
         };
         Box::new(move |_, _, tell| {
             Box::pin(async move {

@@ -9,17 +9,22 @@ use std::{
     },
 };
 
-use clankers_files::{Begun, FilesError, HadFrom, Landing, Small, Trouble, Wanted, Wish};
+use clankers_files::{Begun, FilesError, HadFrom, Landing, Plan, Small, Trouble, Wanted, Wish};
 use clankers_protocol::{
     Message, NodeId,
     limits::TRANSFER_BLOCK_BYTES,
     message::Ext,
     refusal::{Refusal, RefusalCode},
     request::transfer::{EntryKind, FileBlock, FileOffer, FileReceipt, OnConflict},
-    transfer::{manifest::Manifest, receipt::Receipt, receiver::Input, tree::EMPTY_ROOT},
+    transfer::{
+        manifest::Manifest,
+        receipt::Receipt,
+        receiver::Input,
+        tree::{self, EMPTY_ROOT},
+    },
 };
 
-use super::Taken;
+use super::{Meter, Taken};
 use crate::transfer::{error::fault, pool::Buffer};
 
 /// A receipt and its signature.
@@ -52,6 +57,8 @@ pub(super) enum Scanned {
         after: Vec<Input>,
         /// Files that are the same under their final names, if their roots are.
         same: BTreeSet<u32>,
+        /// What may come, where that is counted (bytes).
+        admitted: u64,
     },
 }
 
@@ -66,15 +73,20 @@ pub(super) struct Scan {
 #[derive(Debug)]
 pub(super) struct Refused {
     code: RefusalCode,
-    message: String,
+    message: Box<str>,
     hint: &'static str,
     /// What failed on this disk, as it is told on this side.
     pub(super) here: Option<FilesError>,
+    /// The whole of it, when it was worded elsewhere.
+    said: Option<Box<Refusal>>,
 }
 
 impl Refused {
     pub(super) fn for_peer(self, peer: NodeId) -> Refusal {
-        Refusal::new(self.code, &self.message, peer).hint(self.hint)
+        match self.said {
+            Some(said) => *said,
+            None => Refusal::new(self.code, &self.message, peer).hint(self.hint),
+        }
     }
 }
 
@@ -107,7 +119,7 @@ pub(super) fn refused(error: &FilesError) -> Refused {
     };
     // What has a name, or runs, is no trouble of the disk's: both sides are told the same.
     let here = !matches!(error.kind(), Trouble::Busy | Trouble::Conflict);
-    Refused { code, message: message.to_owned(), hint, here: here.then(|| error.clone()) }
+    Refused { code, message: message.into(), hint, here: here.then(|| error.clone()), said: None }
 }
 
 /// Begins a transfer where it is taken, and reads what is there from before.
@@ -117,7 +129,9 @@ pub(super) fn begin(
     manifest: &Arc<Manifest>,
     scan: &Scan,
 ) -> Result<Scanned, Refused> {
-    let conflict = taken.on_conflict;
+    let (conflict, meter) = (taken.on_conflict, taken.meter);
+    let wanted = manifest.files().filter(|(file, _)| !taken.declined.contains(file));
+    let wanted = wanted.fold(0_u64, |sum, (_, entry)| sum.saturating_add(entry.size));
     let declined: Vec<Input> = manifest
         .files()
         .filter(|(file, _)| taken.declined.contains(file))
@@ -141,6 +155,7 @@ pub(super) fn begin(
                 message: "this transfer has landed already, and its receipt is damaged".into(),
                 hint: "send it anew: 'clankers rpc transfers forget ID' first",
                 here: None,
+                said: None,
             })?;
             // Nothing of it travels in this conversation.
             return Ok(Scanned::Landed(Box::new(Receipt { name, sent_bytes: 0, ..kept.receipt })));
@@ -150,6 +165,10 @@ pub(super) fn begin(
         scan.bytes.fetch_add(bytes, Ordering::Relaxed);
     };
     let plan = landing.scan(&scan.halt, &note).map_err(|error| refused(&error))?;
+    let admitted = match meter.map(|meter| admit(&*meter, wanted, conflict, &plan, manifest)).transpose() {
+        Ok(admitted) => admitted.unwrap_or_default(),
+        Err(said) => return Err(spurned(*landing, said)),
+    };
     let (mut before, mut same) = (declined, BTreeSet::new());
     for had in plan.had {
         let root = had.root.unwrap_or(EMPTY_ROOT);
@@ -164,11 +183,57 @@ pub(super) fn begin(
     let is_file = |file: u32| manifest.get(file).is_some_and(|entry| entry.kind == EntryKind::File);
     let bad = plan.bad.into_iter().filter(|(file, _)| is_file(*file));
     let after = bad.map(|(file, error)| Input::Unfit { file, fault: fault(&error) }).collect();
-    Ok(Scanned::Landing { landing: Arc::from(landing), before, after, same })
+    Ok(Scanned::Landing { landing: Arc::from(landing), before, after, same, admitted })
 }
 
-/// Writes blocks of one buffer.
-pub(super) fn write(landing: &Landing, buffer: &Buffer, blocks: Vec<(FileBlock, Range<usize>)>) -> Done {
+/// Asks whether so much may come: all that is wanted, but for what is here from an earlier attempt, and for what stays
+/// because its name is taken. What is to be replaced may be another, and come whole.
+fn admit(
+    meter: &dyn Meter,
+    wanted: u64,
+    conflict: OnConflict,
+    plan: &Plan,
+    manifest: &Manifest,
+) -> Result<u64, Box<Refusal>> {
+    let bytes = |of: HadFrom| {
+        let blocks = plan.had.iter().filter(|had| had.from == of).flat_map(|had| {
+            let size = manifest.get(had.file).map_or(0, |entry| entry.size);
+            had.blocks.iter().filter_map(move |(block, _)| tree::block_span(size, *block))
+        });
+        blocks.fold(0_u64, |sum, (_, len)| sum.saturating_add(len.into()))
+    };
+    let stays = if conflict == OnConflict::Skip { bytes(HadFrom::Target) } else { 0 };
+    let had = bytes(HadFrom::Part);
+    let coming = wanted.saturating_sub(had).saturating_sub(stays);
+    if coming > 0 {
+        meter.admit(coming, had)?;
+    }
+    Ok(coming)
+}
+
+/// What is refused before anything came leaves nothing.
+fn spurned(landing: Landing, said: Box<Refusal>) -> Refused {
+    if !landing.resumes()
+        && let Err(error) = landing.forget()
+    {
+        tracing::warn!(%error, "the parts of a refused transfer cannot be removed");
+    }
+    let (code, message) = (RefusalCode::Quota, said.message.as_str().into());
+    Refused { code, message, hint: "", here: None, said: Some(said) }
+}
+
+/// Writes blocks of one buffer, and counts what is written.
+pub(super) fn write(
+    landing: &Landing,
+    buffer: &Buffer,
+    blocks: Vec<(FileBlock, Range<usize>)>,
+    meter: Option<&dyn Meter>,
+) -> Done {
+    let count = |block: &FileBlock| {
+        if let Some(meter) = meter {
+            meter.came(block.len.into());
+        }
+    };
     let bytes = |range: &Range<usize>| buffer.as_ref().get(range.clone()).unwrap_or_default();
     // A block that is shorter than blocks are, and the first, is a whole file.
     let is_small = |block: &FileBlock| {
@@ -182,10 +247,10 @@ pub(super) fn write(landing: &Landing, buffer: &Buffer, blocks: Vec<(FileBlock, 
     let of_small = landing.write_small(&files).into_iter().zip(small.iter().map(|(block, _)| *block));
     let mut failed = None;
     let mut inputs: Vec<Input> =
-        of_small.filter_map(|(done, block)| written(done, block, &mut failed)).collect();
+        of_small.filter_map(|(done, block)| written(done, block, &count, &mut failed)).collect();
     for (block, range) in &large {
         let done = landing.write_block(block.file, block.block, &block.cv, bytes(range));
-        inputs.extend(written(done.map(|_| ()), *block, &mut failed));
+        inputs.extend(written(done.map(|_| ()), *block, &count, &mut failed));
     }
     Done::Inputs(inputs, failed)
 }
@@ -194,11 +259,16 @@ pub(super) fn write(landing: &Landing, buffer: &Buffer, blocks: Vec<(FileBlock, 
 /// stays.
 fn written(
     done: Result<(), FilesError>,
-    FileBlock { file, block, .. }: FileBlock,
+    whole: FileBlock,
+    count: &impl Fn(&FileBlock),
     failed: &mut Option<Refused>,
 ) -> Option<Input> {
+    let FileBlock { file, block, .. } = whole;
     Some(match done {
-        Ok(()) => Input::Stored { file, block },
+        Ok(()) => {
+            count(&whole);
+            Input::Stored { file, block }
+        }
         Err(error) if matches!(error.kind(), Trouble::NoSpace | Trouble::Io) => {
             failed.get_or_insert_with(|| refused(&error));
             return None;
@@ -243,9 +313,11 @@ pub(super) fn seal(
             message: format!(
                 "{} names were taken at the last moment; the rest is there",
                 landed.conflicts.len()
-            ),
+            )
+            .into(),
             hint: "send it again with --on-conflict skip or overwrite",
             here: None,
+            said: None,
         });
     }
     Ok(Receipt { name: landed.name, ..kept.receipt })

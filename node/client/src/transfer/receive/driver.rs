@@ -29,13 +29,13 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{
-    Judge, Plumbing, Received, Receiving, Verdict,
+    Judge, Meter, Plumbing, Received, Receiving, Verdict,
     disk::{self, Done, Scan, Scanned},
 };
 use crate::{
     limits::{FAR, TELL_EVERY},
     transfer::{
-        Phase, Progress, TransferError,
+        Phase, Progress, Telling, TransferError,
         door::Door,
         error,
         lane::Came,
@@ -72,6 +72,9 @@ pub(super) struct Driver {
     bad: Vec<(u32, Fault)>,
     phase: Phase,
     sent_bytes: u64,
+    /// Counts what comes, and how much of it may (bytes).
+    meter: Option<Arc<dyn Meter>>,
+    admitted: u64,
     first: Option<FileOffer>,
     /// What failed on this side's disk.
     here: Option<FilesError>,
@@ -107,6 +110,8 @@ impl Driver {
             bad: Vec::new(),
             phase: Phase::Offering,
             sent_bytes: 0,
+            meter: None,
+            admitted: 0,
             first: receiving.first,
             here: None,
             broken: None,
@@ -122,7 +127,7 @@ impl Driver {
     ) -> Result<Received, TransferError> {
         let mut ended = std::pin::pin!(ended);
         let mut ticks = interval(TELL_EVERY);
-        let mut stopping = false;
+        let (mut stopping, mut tell) = (false, Telling::new(tell));
         if let Some(offer) = self.first.take() {
             self.input(Input::Frame(FromSender::from(offer)));
         }
@@ -162,13 +167,13 @@ impl Driver {
                     if arrived > self.machine.progress().arrived {
                         self.input(Input::Arriving { bytes: arrived });
                     }
-                    tell.send_replace(self.progress());
+                    tell.say(self.progress());
                 }
             }
         };
         self.scan.halt.store(true, Ordering::Relaxed);
         self.last_sync().await;
-        tell.send_replace(self.progress());
+        tell.say(self.progress());
         if let Some(refusal) = parting(&end, self.peer) {
             self.mouth.say(Refusal::KIND, &refusal.encode());
         }
@@ -241,11 +246,32 @@ impl Driver {
                 wanted.push((block, range));
             }
         }
-        if let (Some(landing), false) = (&self.landing, wanted.is_empty()) {
-            let landing = Arc::clone(landing);
-            self.dirty = true;
-            self.jobs.spawn_blocking(move || disk::write(&landing, &came.buffer, wanted));
+        if !wanted.is_empty() && !self.may_come().await {
+            return;
         }
+        if let (Some(landing), false) = (&self.landing, wanted.is_empty()) {
+            let (landing, meter) = (Arc::clone(landing), self.meter.clone());
+            self.dirty = true;
+            self.jobs.spawn_blocking(move || disk::write(&landing, &came.buffer, wanted, meter.as_deref()));
+        }
+    }
+
+    /// Whether all that came so far may: more than was looked for comes when something comes twice.
+    async fn may_come(&mut self) -> bool {
+        let more = self.sent_bytes.saturating_sub(self.admitted);
+        let Some(meter) = self.meter.clone().filter(|_| more > 0) else { return true };
+        match tokio::task::spawn_blocking(move || meter.admit(more, 0)).await {
+            Ok(Ok(())) => {
+                self.admitted = self.admitted.saturating_add(more);
+                return true;
+            }
+            Ok(Err(refusal)) => self.input(Input::Refuse(refusal)),
+            Err(error) => {
+                tracing::error!(%error, "counting what was received failed from within");
+                self.input(Input::Lost);
+            }
+        }
+        false
     }
 
     fn judge(&mut self) {
@@ -271,6 +297,7 @@ impl Driver {
                 let (Some(offer), Some(manifest)) = (self.machine.offer(), &self.manifest) else { return };
                 let (offer, manifest) = (offer.clone(), Arc::clone(manifest));
                 let scan = Arc::clone(&self.scan);
+                self.meter.clone_from(&taken.meter);
                 self.jobs.spawn_blocking(move || {
                     Done::Begun(Box::new(disk::begin(*taken, &offer, &manifest, &scan)))
                 });
@@ -329,8 +356,9 @@ impl Driver {
                 let signature = clankers_auth::receipt::sign(&self.seed, &receipt, self.sender);
                 self.input(Input::Landed { receipt, signature });
             }
-            Scanned::Landing { landing, before, after, same } => {
+            Scanned::Landing { landing, before, after, same, admitted } => {
                 self.same = same;
+                self.admitted = admitted;
                 before.into_iter().for_each(|input| self.input(input));
                 let name = landing.name();
                 self.landing = Some(landing);

@@ -18,6 +18,8 @@ fn record(id: &str, started: u64) -> Record {
         bytes: 0,
         total: 10,
         sent_bytes: 0,
+        files_done: 0,
+        rate_bps: 0,
         files: 1,
         root: None,
         error: None,
