@@ -81,16 +81,28 @@ pub enum Path {
     Relay,
     /// In memory, within this process.
     Local,
+    /// None that is known: the connection was made this moment, or has ended.
+    Unknown,
 }
 
 impl Path {
-    /// The word for it in `--json` output: `direct`, `relay` or `local`.
+    /// To where QUIC sends.
+    fn to(addr: Option<&TransportAddr>) -> Self {
+        match addr {
+            Some(TransportAddr::Ip(addr)) => Self::Direct(*addr),
+            Some(_) => Self::Relay,
+            None => Self::Unknown,
+        }
+    }
+
+    /// The word for it in `--json` output: `direct`, `relay`, `local` or `unknown`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Direct(_) => "direct",
             Self::Relay => "relay",
             Self::Local => "local",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -269,11 +281,11 @@ impl Connection {
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         match self.path() {
             Path::Direct(addr) => Some(addr),
-            Path::Relay | Path::Local => None,
+            Path::Relay | Path::Local | Path::Unknown => None,
         }
     }
 
-    /// The round-trip time of the present path as QUIC estimates it; zero in memory.
+    /// The round-trip time of the present path as QUIC estimates it; zero in memory, and while there is no path.
     #[must_use]
     pub fn rtt(&self) -> Duration {
         match &self.0 {
@@ -328,13 +340,24 @@ impl Quic {
             .find(|p| p.is_selected())
             .or_else(|| paths.iter().find(|p| p.is_ip()))
             .or_else(|| paths.iter().next());
-        match best.map(|p| p.remote_addr().clone()) {
-            Some(TransportAddr::Ip(addr)) => Path::Direct(addr),
-            _ => Path::Relay,
-        }
+        Path::to(best.as_ref().map(|p| p.remote_addr()))
     }
 }
 
 fn wrap((send, recv): (memory::Writer, memory::Reader)) -> (SendStream, RecvStream) {
     (SendStream(SendInner::Memory(send), None), RecvStream::new(RecvInner::Memory(recv)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_without_a_path_is_not_relayed() {
+        assert_eq!(Path::to(None), Path::Unknown);
+        let addr = SocketAddr::from(([10, 0, 0, 1], 7));
+        assert_eq!(Path::to(Some(&TransportAddr::Ip(addr))), Path::Direct(addr));
+        let relay = TransportAddr::Relay("https://relay.example".parse().unwrap());
+        assert_eq!(Path::to(Some(&relay)), Path::Relay);
+    }
 }

@@ -223,7 +223,7 @@ async fn the_last_handle_closes(a: &Connection, b: &Connection) {
             let (c, d) = Connection::memory_pair(a.remote(), b.remote());
             (None, c, d)
         }
-        Path::Direct(_) | Path::Relay => {
+        Path::Direct(_) | Path::Relay | Path::Unknown => {
             let Pair { a, b, at_a, at_b } = connect(3, 4).await;
             (Some((a, b)), at_a, at_b)
         }

@@ -47,19 +47,13 @@ fn resident_kib() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Clock ticks (a hundredth of a second each on Linux) used by all threads but the one with this name.
+/// Clock ticks (a hundredth of a second each on Linux) that `who` used: this process with all threads that it ever had
+/// (`self`), or the thread that asks (`thread-self`).
 #[cfg(target_os = "linux")]
-fn ticks_without(name: &str) -> u64 {
-    let mut ticks = 0;
-    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
-        let Ok(stat) = std::fs::read_to_string(task.path().join("stat")) else { continue };
-        let (head, rest) = stat.rsplit_once(')').unwrap();
-        if !head.ends_with(name) {
-            let fields: Vec<_> = rest.split_whitespace().collect();
-            ticks += fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        }
-    }
-    ticks
+fn ticks(who: &str) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{who}/stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 /// Runs in a process of its own, so that nothing else is measured.
@@ -80,7 +74,7 @@ fn inner_storm() {
             sender.send(&announcement(made_up(n), Ipv4Addr::LOCALHOST, 4000));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let (memory, ticks, begun) = (resident_kib(), ticks_without("storm"), Instant::now());
+        let (memory, before, begun) = (resident_kib(), ticks("self"), Instant::now());
         let storm = std::thread::Builder::new().name("storm".to_owned());
         let storm = storm.spawn(move || {
             let mut n = 100;
@@ -93,7 +87,7 @@ fn inner_storm() {
                 let due = Duration::from_micros(u64::from(n - 100) * 1_000_000 / u64::from(STORM_PER_S));
                 std::thread::sleep(due.saturating_sub(begun.elapsed()));
             }
-            n
+            (n, ticks("thread-self"))
         });
         let storm = storm.unwrap();
         // Somebody new comes in the middle of it, and is found.
@@ -107,9 +101,9 @@ fn inner_storm() {
             tokio::time::sleep(Duration::from_millis(100)).await;
             most = most.max(resident_kib());
         }
-        let sent = tokio::task::spawn_blocking(|| storm.join().unwrap()).await.unwrap();
+        let (sent, sending) = tokio::task::spawn_blocking(|| storm.join().unwrap()).await.unwrap();
         let passed = begun.elapsed().as_secs_f64();
-        let core = (ticks_without("storm") - ticks) as f64 / 100.0 / passed;
+        let core = (ticks("self") - before - sending) as f64 / 100.0 / passed;
         assert!(found.list().len() <= limits::DISCOVERED_PEERS);
         println!("storm: sent {sent} more_kib {} core {core:.3} found_ms {found_ms}", most - memory);
         a.close().await;
