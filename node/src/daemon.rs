@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::{
     clock,
     hall::{Hall, HallConfig, HallError},
-    limits::{LINK_SWEEP, PARTS_SWEEP},
+    limits::{LINK_SWEEP, PARTS_SWEEP, STORE_FLUSH},
     settings::{Settings, SettingsError},
     workspace,
 };
@@ -172,11 +172,27 @@ impl Daemon {
         tokio::pin!(interrupted);
         let mut sweep = tokio::time::interval(LINK_SWEEP);
         let mut parts = tokio::time::interval(PARTS_SWEEP);
+        let mut flush = tokio::time::interval(STORE_FLUSH);
+        let hall = Arc::clone(&self.hall);
+        // Before anything comes under the same tokens.
+        let settled = tokio::task::spawn_blocking(move || crate::transfers::totals::settle_left(&hall)).await;
+        if let Err(error) = settled {
+            tracing::error!(%error, "what broke off could not be settled");
+        }
         let hall = Arc::clone(&self.hall);
         tokio::task::spawn_blocking(move || crate::transfers::detached::take_up(&hall));
         let drain = loop {
             tokio::select! {
                 _ = sweep.tick() => self.hall.links.sweep(),
+                _ = flush.tick() => {
+                    let hall = Arc::clone(&self.hall);
+                    tokio::spawn(async move {
+                        let flushed = hall.with_store(|store| store.flush()).await;
+                        if let Ok(Err(error)) | Err(error) = flushed {
+                            tracing::warn!(%error, "what was found out lately is not on the disk");
+                        }
+                    });
+                }
                 _ = parts.tick() => {
                     let hall = Arc::clone(&self.hall);
                     tokio::task::spawn_blocking(move || crate::service::transfer::keeping::sweep(&hall));

@@ -336,6 +336,11 @@ impl Caller {
             (RefusalCode::NotYetValid, _) => {
                 refusal.hint("compare the clocks of the two machines: they differ by more than a minute")
             }
+            (RefusalCode::Expired, Some(flags)) if matches!(denial, Denial::Forgotten(..)) => refusal
+                .hint(
+                    "that node's clock was ahead once; a token that ends later than this one is of use there",
+                )
+                .hint(&owner_runs(&flags)),
             (RefusalCode::Expired, Some(flags)) if !matches!(denial, Denial::OwnerOnly) => refusal
                 .hint("when it should hold still, compare the clocks of the two machines")
                 .hint(&owner_runs(&flags)),

@@ -171,7 +171,7 @@ impl Hall {
             let here = match connection.path() {
                 Path::Direct(addr) => addr.ip().to_canonical().is_loopback(),
                 Path::Local => true,
-                Path::Relay => false,
+                Path::Relay | Path::Unknown => false,
             };
             if live.len() >= CONNECTIONS + if here { LOOPBACK_RESERVE } else { 0 } {
                 let code = clankers_protocol::refusal::CloseCode::RateLimited;

@@ -102,6 +102,8 @@ pub const AUDIT_RETRY: Duration = Duration::from_secs(30);
 pub const LINKS: usize = 256;
 /// A link that nobody used for so long is closed (time).
 pub const LINK_IDLE: Duration = Duration::from_secs(300);
+/// How often what was found out about others (who was seen where) is made durable, if there is any (time).
+pub const STORE_FLUSH: Duration = Duration::from_secs(10);
 /// How often idle links are looked for (time).
 pub const LINK_SWEEP: Duration = Duration::from_secs(30);
 /// Words that wait for a team's task (count); beyond that who tells it something is not heard.
@@ -116,7 +118,9 @@ pub const TEAM_FAREWELL: Duration = Duration::from_millis(300);
 pub const TEAM_LEFT: Duration = Duration::from_secs(3);
 /// Pieces of work of one team under way at a time: dials, comparisons, fetches (count).
 pub const TEAM_JOBS: usize = 16;
-/// Pieces of work of one team that wait (count); the oldest makes room.
+/// Those of them that one member can hold up: questions to it, and what it is told (count).
+pub const TEAM_JOBS_PEER: usize = 2;
+/// Pieces of work of one team that wait (count); of the member for which most waits the oldest makes room.
 pub const TEAM_JOBS_WAITING: usize = 256;
 /// What may follow from one thing that happened in a team (count of steps).
 pub const TEAM_STEPS: usize = 100_000;
@@ -181,6 +185,8 @@ pub const OFFERS: usize = 256;
 pub const OFFERS_PER_PEER: usize = 16;
 /// Transfers of others that the owner cancelled, and that are remembered (count); the oldest make room.
 pub const CANCELLED: usize = 256;
+/// Transfers that others fetched and whose ends are remembered until the node stops (count).
+pub const GIVEN_REMEMBERED: usize = 64;
 /// Transfers that came in and are whole, as they are listed, the latest (count).
 pub const LANDED_LISTED: usize = 200;
 /// An offer as it is kept (bytes).

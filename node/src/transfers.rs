@@ -3,17 +3,21 @@
 //! - [`offers`]: offers that wait for the owner
 //! - [`cancelled`]: what the owner cancelled of what others send
 //! - [`quota`]: whether there is room for what is offered
+//! - [`places`]: whose each directory of the inbox is
+//! - [`totals`]: what comes under a token that limits it
 //! - [`shares`]: how much of the memory for manifests a peer may take
 //! - [`detached`]: what the node itself sends, until it is whole
 
 pub(crate) mod cancelled;
 pub(crate) mod detached;
 pub(crate) mod offers;
+pub(crate) mod places;
 pub(crate) mod quota;
 pub(crate) mod shares;
+pub(crate) mod totals;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -29,11 +33,11 @@ use clankers_protocol::{
 use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{cancelled::Cancelled, offers::Offers, quota::Promises, shares::Shares};
+use self::{cancelled::Cancelled, offers::Offers, places::Places, quota::Promises, shares::Shares};
 use crate::{
     crowd::Crowd,
     limits::{
-        DETACHED_AT_A_TIME, DETACHED_LIGHT_AT_A_TIME, ENTRIES_AT_A_TIME, ENTRIES_PER_PEER,
+        DETACHED_AT_A_TIME, DETACHED_LIGHT_AT_A_TIME, ENTRIES_AT_A_TIME, ENTRIES_PER_PEER, GIVEN_REMEMBERED,
         TRANSFERS_PER_PEER, WALKS_AT_A_TIME,
     },
 };
@@ -42,10 +46,13 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Transfers {
     running: Mutex<BTreeMap<u64, Running>>,
+    /// How those ended that others fetched, the latest last: nothing else here tells.
+    given: Mutex<VecDeque<(TransferInfo, PartId)>>,
     /// By peer.
     pub(crate) crowd: Crowd,
     pub(crate) offers: Offers,
     pub(crate) cancelled: Cancelled,
+    pub(crate) places_known: Places,
     pub(crate) records: Records,
     /// What the node itself sends.
     pub(crate) tasks: TaskTracker,
@@ -113,9 +120,11 @@ impl Transfers {
         let at = |name: &str| -> PathBuf { home.join(name) };
         Arc::new(Self {
             running: Mutex::default(),
+            given: Mutex::default(),
             crowd: Crowd::new(TRANSFERS_PER_PEER),
             offers: Offers::new(at("offers")),
             cancelled: Cancelled::new(at("cancelled")),
+            places_known: Places::new(at("places.json")),
             records: Records::new(at("transfers")),
             tasks: TaskTracker::new(),
             places: Semaphore::new(DETACHED_AT_A_TIME),
@@ -170,6 +179,27 @@ impl Transfers {
         found.next().map(|one| one.door.clone())
     }
 
+    /// Notes how one ended that a peer fetched; an earlier end of the same is forgotten.
+    pub(crate) fn gave(&self, info: TransferInfo, part: PartId) {
+        self.forget_given(info.transfer, info.peer);
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        if given.len() >= GIVEN_REMEMBERED {
+            given.pop_front();
+        }
+        given.push_back((info, part));
+    }
+
+    /// How those ended that others fetched.
+    pub(crate) fn given(&self) -> Vec<(TransferInfo, PartId)> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Nobody asks for its end any more.
+    pub(crate) fn forget_given(&self, transfer: TransferId, peer: NodeId) {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.retain(|(one, _)| one.transfer != transfer || one.peer != peer);
+    }
+
     /// Those that run.
     pub(crate) fn running(&self) -> Vec<Running> {
         self.lock().values().cloned().collect()
@@ -177,6 +207,12 @@ impl Transfers {
 }
 
 impl Running {
+    /// How fast it is (bytes in a second), and how many files the receiver has whole (count).
+    pub(crate) fn pace(&self) -> (u64, u32) {
+        let progress = *self.progress.borrow();
+        (progress.rate_bps, u32::try_from(progress.files).unwrap_or(u32::MAX))
+    }
+
     /// As its owner sees it.
     pub(crate) fn info(&self) -> TransferInfo {
         let progress = *self.progress.borrow();

@@ -121,6 +121,9 @@ pub(crate) fn args(args: &Args) -> Map<String, Value> {
     if args.asks.spend_nano_usd > 0 {
         map.insert("asks_nano_usd".into(), args.asks.spend_nano_usd.into());
     }
+    if args.asks.bytes > 0 {
+        map.insert("asks_bytes".into(), args.asks.bytes.into());
+    }
     map
 }
 

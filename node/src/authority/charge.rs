@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use clankers_auth::{Args, Command, Counters, Denial, Held, Standing, Unreadable, Usage};
+use clankers_auth::{
+    Args, Asks, Command, Counters, Denial, Held, Standing, Total, Unreadable, Usage, denial::Budget,
+};
 use clankers_protocol::{CidDigest, NanoUsd, Timestamp};
-use clankers_store::{Amount, LedgerUsage, Reservation, Running, Store};
+use clankers_store::{Amount, Arrival, LedgerUsage, Reservation, Running, Store};
 
 use super::{Authority, unreadable};
 use crate::clock;
@@ -39,7 +41,26 @@ pub(super) fn usage(used: LedgerUsage) -> Usage {
         tokens_used: used.tokens_used,
         per_min: used.per_min,
         concurrent: used.concurrent,
+        received_bytes: used.received_bytes,
     }
+}
+
+/// Why files may not come.
+#[derive(Debug)]
+pub(crate) struct NoRoom {
+    pub(crate) denial: Denial,
+    /// The total that does not cover it, and what is left of it (bytes).
+    pub(crate) short: Option<(Total, u64)>,
+}
+
+/// Of the totals of a chain the one of which the least is left.
+fn shortest(held: &Held, counts: &[(CidDigest, LedgerUsage)]) -> Option<(Total, u64)> {
+    let left = |total: Total| {
+        let used =
+            counts.iter().find(|(cid, _)| *cid == total.cid).map_or(0, |(_, used)| used.received_bytes);
+        (total, total.most.saturating_sub(used))
+    };
+    held.totals().into_iter().map(left).min_by_key(|(_, left)| *left)
 }
 
 /// The links that count, the root before all others: the number of counters is bounded by it.
@@ -54,7 +75,8 @@ fn links(held: &Held) -> Vec<(CidDigest, Timestamp)> {
 }
 
 fn amount(args: &Args) -> Amount {
-    Amount { nano_usd: args.asks.spend_nano_usd, tokens: args.asks.tokens, starts: args.asks.starts }
+    let Asks { spend_nano_usd, tokens, starts, bytes } = args.asks;
+    Amount { nano_usd: spend_nano_usd, tokens, starts, bytes }
 }
 
 /// Asks the check once more, with the counts as they are inside the transaction.
@@ -134,10 +156,52 @@ impl Authority {
     }
 }
 
+/// Files that come: all of these block.
+impl Authority {
+    /// Reserves `of.bytes` under every link that counts, for what comes by this request; or so many more for what `before`
+    /// names. Gives its number.
+    pub(crate) fn arrive(
+        &self,
+        held: &Held,
+        (command, args): (Command, &Args),
+        of: &Arrival,
+        before: Option<u64>,
+    ) -> Result<u64, Box<NoRoom>> {
+        let fail = |denial| Box::new(NoRoom { denial, short: None });
+        let store = self.store.get().ok_or_else(|| fail(unreadable("the store is not open").into()))?;
+        let asks = Args { asks: Asks { bytes: of.bytes, ..Asks::default() }, ..args.clone() };
+        let check = |counts: &[_]| {
+            judge(self, held, command, &asks, counts).map_err(|denial| {
+                let short = (denial == Denial::Budget(Budget::Bytes)).then(|| shortest(held, counts));
+                Box::new(NoRoom { denial, short: short.flatten() })
+            })
+        };
+        let number = store.ledger().arrive(&links(held), of, before, clock::now(), check);
+        number.map_err(|error| fail(unreadable(error).into()))?
+    }
+
+    /// It is over: what came takes the place of what was reserved.
+    pub(crate) fn arrived(&self, number: u64, bytes: u64) {
+        let Some(store) = self.store.get() else { return };
+        if let Err(error) = store.ledger().arrived(number, bytes, clock::now()) {
+            tracing::warn!(%error, "what came stays charged as it was reserved, until the next start");
+        }
+    }
+
+    /// What is reserved for files and not settled.
+    pub(crate) fn arrivals(&self) -> Vec<(u64, Arrival)> {
+        let Some(store) = self.store.get() else { return Vec::new() };
+        store.ledger().arrivals().unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was reserved for files cannot be read; it stays charged");
+            Vec::new()
+        })
+    }
+}
+
 impl Charge {
     /// The use is over: what it really took takes the place of what was reserved.
     pub(crate) async fn settle(self, spent: Spent) {
-        let actual = Amount { nano_usd: spent.money.0, tokens: spent.tokens, starts: 0 };
+        let actual = Amount { nano_usd: spent.money.0, tokens: spent.tokens, ..Amount::default() };
         let settle = move || self.store.ledger().settle(self.reservation, actual, clock::now());
         match tokio::task::spawn_blocking(settle).await {
             Ok(Ok(())) => {}

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use clankers_auth::{Args, Command, Denial, Standing, VerifiedTokens, admit, words};
+use clankers_auth::{Args, Asks, Command, Denial, Standing, VerifiedTokens, admit, words};
 use clankers_protocol::{
     NodeId,
     message::Ext,
@@ -92,7 +92,7 @@ pub(super) async fn why(caller: &Caller, request: TokenWhy) -> Answer<TokenWhyRe
             words::verdict(&said.container, standing, node, None, command, &args)
         });
         let (epoch, record) = (caller.authority().epoch(), record(&said, false));
-        let token = with_store(caller, move |store| entry(store, me, epoch, record)).await?;
+        let (token, _) = with_store(caller, move |store| entry(store, me, epoch, record)).await?;
         considered.push(Considered { token, verdict });
     }
     // Those that allow it come first, and among them the one that lasts longest.
@@ -127,6 +127,8 @@ fn ask(caller: &Caller, question: &Question, said: &words::Described) -> Answer<
         command = Command::ShellExec;
     }
     let shell = command == Command::ShellExec;
+    let comes = matches!(command, Command::FileDrop | Command::FileOffer);
+    let bytes = question.size.filter(|_| comes).unwrap_or(0);
     let args = Args {
         session: question.session.clone().or_else(|| Some(ANY_SESSION.to_owned())),
         workspace: question
@@ -139,7 +141,7 @@ fn ask(caller: &Caller, question: &Question, said: &words::Described) -> Answer<
         argv0: shell.then(|| clankers_auth::vocab::SHELL_TOOL.to_owned()),
         model: question.model.clone().or_else(|| Some(ANY.to_owned())),
         size: question.size.or(Some(0)),
-        ..Args::default()
+        asks: Asks { bytes, ..Asks::default() },
     };
     Ok((command, args))
 }

@@ -131,9 +131,17 @@ async fn remembered(
     heard: &[MemberView],
 ) {
     let Ok(members) = show::members(caller, kept).await else { return };
-    let members = members.into_iter().map(|(member, _)| member);
+    let members = members.into_iter().filter(|(_, note)| !note.invited).map(|(member, _)| member);
     let members = members.filter(|member| !heard.iter().any(|known| known.id == member.id));
-    for member in members.filter(|member| !member.me && member.state != MemberState::Removed) {
+    for member in members.filter(|member| !member.me) {
+        if member.state == MemberState::Removed {
+            // It is none any more; should the book know it, this is its name.
+            if let Some(entry) = nodes.get_mut(&member.id) {
+                entry.peer.claimed = entry.peer.claimed.take().or(member.claimed);
+                entry.peer.version = entry.peer.version.take().or(member.version);
+            }
+            continue;
+        }
         let entry = nodes.entry(member.id).or_insert_with(|| node(stranger(member.id)));
         entry.teams.push(kept.name.clone());
         entry.state = entry.state.or(Some(member.state));

@@ -123,13 +123,16 @@ async fn remember(caller: &Caller, peer: &mut PeerRecord) -> Answer<()> {
         })
         .await;
     let rows = store_answer(caller, rows)?.map_err(|error| trouble::store(caller, &error))?;
-    for row in rows.into_iter().filter(|row| row.parting != Some(Parting::Removed)) {
-        for addr in row.addrs {
-            if !peer.addrs.contains(&addr) && peer.addrs.len() < ADDRESSES {
-                peer.addrs.push(addr);
+    for row in rows {
+        // Of who was removed the name is left, so that its owner knows whom the book speaks of.
+        if row.parting != Some(Parting::Removed) {
+            for addr in row.addrs {
+                if !peer.addrs.contains(&addr) && peer.addrs.len() < ADDRESSES {
+                    peer.addrs.push(addr);
+                }
             }
+            peer.relay = peer.relay.take().or(row.relay);
         }
-        peer.relay = peer.relay.take().or(row.relay);
         peer.claimed = peer.claimed.take().or(row.label);
         peer.version = peer.version.take().or(row.version);
         peer.last_seen = peer.last_seen.max((row.last_seen != 0).then_some(Timestamp(row.last_seen)));
@@ -261,13 +264,18 @@ pub(super) fn stranger(id: clankers_protocol::NodeId) -> PeerRecord {
     }
 }
 
+/// What announces itself as clankers says its number only.
+fn software(version: &str) -> String {
+    if version.contains('/') { version.to_owned() } else { format!("clankers/{version}") }
+}
+
 fn record(found: clankers_mesh::Discovered) -> PeerRecord {
     PeerRecord {
         claimed: found.label,
         addrs: found.addrs.iter().map(ToString::to_string).collect(),
         via: vec!["mdns".to_owned()],
-        version: Some(found.version),
-        last_seen: Some(clock::now()),
+        version: Some(software(&found.version)),
+        last_seen: Some(found.last_seen),
         ..stranger(found.id)
     }
 }
@@ -284,7 +292,7 @@ fn merge(peer: &mut PeerRecord, mut found: PeerRecord) {
     }
     peer.claimed = found.claimed.or(peer.claimed.take());
     peer.version = found.version.or(peer.version.take());
-    peer.last_seen = found.last_seen.or(peer.last_seen);
+    peer.last_seen = peer.last_seen.max(found.last_seen);
     if !peer.via.iter().any(|via| via == "mdns") {
         peer.via.push("mdns".to_owned());
     }

@@ -7,7 +7,7 @@ pub(super) mod show;
 pub(super) mod template;
 
 use clankers_auth::{
-    Command,
+    Command, Denial,
     team::{Kind, NotMember, TeamError},
 };
 use clankers_protocol::{
@@ -108,14 +108,8 @@ pub(super) async fn invite(caller: &Caller, request: TeamInvite) -> Answer<TeamI
         peers: bootstraps(caller, kept.id).await,
     };
     let chain = issued.chain;
-    // Remembered, so that it can be taken back before it is used.
-    with_store(caller, move |store| {
-        store.teams().remember(kept.id, member, |row| {
-            row.take_chain(&chain);
-            row.parting = None;
-        })
-    })
-    .await?;
+    // Kept, so that it can be taken back. Whoever it is for is a member once it shows it.
+    with_store(caller, move |store| store.teams().invite(kept.id, member, &chain)).await?;
     note(caller, "invite", &kept, Some(member));
     Ok(TeamInvited {
         invite: invite.to_text(),
@@ -318,6 +312,8 @@ fn no_invite(caller: &Caller, error: &InviteError) -> Box<Refusal> {
 fn no_member(caller: &Caller, why: &NotMember) -> Box<Refusal> {
     let refusal = caller.refuse(why.code(), &format!("the membership does not hold: {why}"));
     let refusal = match why.code() {
+        // The words say what to do.
+        _ if matches!(why, NotMember::Chain(Denial::Forgotten(..))) => refusal,
         RefusalCode::Expired | RefusalCode::NotYetValid => {
             refusal.hint("a membership has dates: compare this machine's clock with the inviter's")
         }

@@ -9,7 +9,7 @@ use clankers_protocol::{
     refusal::{Refusal, RefusalCode},
     request::tokens::{
         TokenChoice, TokenCreate, TokenCreated, TokenDelegate, TokenEntry, TokenImport, TokenImported,
-        TokenList, TokenListReply, TokenRecord, TokenState, file_rights,
+        TokenList, TokenListReply, TokenRecord, TokenState, max_total, with_max_total, with_received,
     },
 };
 use clankers_store::{FoundToken, KeptToken, Store, StoreError};
@@ -29,7 +29,8 @@ pub(super) async fn create(caller: &Caller, request: TokenCreate) -> Answer<Toke
     caller.authorize_owner(request.leaf, Command::AdminGrant)?;
     let audience = select::peer(caller, &request.audience).await?;
     let mut warnings = Vec::new();
-    let mut spec = rights::spec(caller, &request.rights, file_rights(&request.ext), &mut warnings).await?;
+    let mut spec =
+        rights::spec(caller, &request.rights, rights::Files::of(&request.ext), &mut warnings).await?;
     spec.renew = request.renew;
     let nonce = nonce(caller)?;
     let container = mint::grant(&caller.hall.seed, audience, &spec, clock::now(), request.expire_secs, nonce)
@@ -37,7 +38,8 @@ pub(super) async fn create(caller: &Caller, request: TokenCreate) -> Answer<Toke
     let text = container.to_text().map_err(|error| invalid(caller, &error.to_string()))?;
     let renew_secs = request.renew.then_some(request.expire_secs);
     let record = keep_issued(caller, &text, renew_secs, "create").await?;
-    Ok(TokenCreated { record, token: text, warnings, ext: Ext::default() })
+    let ext = with_max_total(Ext::default(), max_total(&request.ext));
+    Ok(TokenCreated { record, token: text, warnings, ext })
 }
 
 pub(super) async fn delegate(caller: &Caller, request: TokenDelegate) -> Answer<TokenCreated> {
@@ -49,8 +51,13 @@ pub(super) async fn delegate(caller: &Caller, request: TokenDelegate) -> Answer<
         return Err(invalid(caller, words));
     }
     let mut warnings = Vec::new();
-    let narrowing =
-        rights::narrowing(caller, &request.rights, file_rights(&request.ext), &from.said, &mut warnings)?;
+    let narrowing = rights::narrowing(
+        caller,
+        &request.rights,
+        rights::Files::of(&request.ext),
+        &from.said,
+        &mut warnings,
+    )?;
     let now = clock::now();
     let left = from.said.expires.since(now).div_ceil(1000);
     let lifetime = request.expire_secs.unwrap_or(left).max(1);
@@ -63,7 +70,8 @@ pub(super) async fn delegate(caller: &Caller, request: TokenDelegate) -> Answer<
     }
     let text = made.container.to_text().map_err(|error| invalid(caller, &error.to_string()))?;
     let record = keep_issued(caller, &text, None, "delegate").await?;
-    Ok(TokenCreated { record, token: text, warnings, ext: Ext::default() })
+    let ext = with_max_total(Ext::default(), max_total(&request.ext));
+    Ok(TokenCreated { record, token: text, warnings, ext })
 }
 
 /// Reads back what was made, keeps it as issued here, and notes it.
@@ -133,29 +141,33 @@ pub(super) async fn list(caller: &Caller, request: TokenList) -> Answer<TokenLis
         Ok((entries?, more))
     })
     .await?;
-    Ok(TokenListReply { tokens, more, ext: Ext::default() })
+    let received: Vec<(u16, u64)> =
+        (0..).zip(&tokens).filter_map(|(place, (_, bytes))| Some((place, (*bytes)?))).collect();
+    let tokens = tokens.into_iter().map(|(entry, _)| entry).collect();
+    Ok(TokenListReply { tokens, more, ext: with_received(&received) })
 }
 
-/// A token in a listing: how it stands, and what it spent.
+/// A token in a listing: how it stands, and what it spent; and the content of files that came here under it (bytes).
 pub(super) fn entry(
     store: &Store,
     me: NodeId,
     epoch: Timestamp,
     record: TokenRecord,
-) -> Result<TokenEntry, StoreError> {
+) -> Result<(TokenEntry, Option<u64>), StoreError> {
     let now = clock::now();
     let kept = store.tokens().find(&record.cid, now)?;
     let container = if let FoundToken::One(kept) = &kept { kept.container.as_slice() } else { &[] };
     let links = words::tree(container, now).unwrap_or_default();
     let mut above = Vec::new();
     let mut revoked = record.subject == me && record.not_before < epoch;
-    let mut spent = None;
+    let (mut spent, mut received) = (None, None);
     for link in &links {
         above.push(link.issuer);
         revoked |= store.revocations().is_revoked_under(&link.cid, &above)?;
         if record.subject == me {
-            let used = store.ledger().usage(&link.cid, now)?.spent_nano_usd;
-            spent = spent.max((used > 0).then_some(NanoUsd(used)));
+            let used = store.ledger().usage(&link.cid, now)?;
+            spent = spent.max((used.spent_nano_usd > 0).then_some(NanoUsd(used.spent_nano_usd)));
+            received = received.max((used.received_bytes > 0).then_some(used.received_bytes));
         }
     }
     let state = if revoked {
@@ -172,7 +184,7 @@ pub(super) fn entry(
     } else {
         words::describe(container).is_ok_and(|said| said.renew)
     };
-    Ok(TokenEntry { record, state, renew, spent })
+    Ok((TokenEntry { record, state, renew, spent }, received))
 }
 
 /// The token that is meant, whether it is kept here or given as text.

@@ -46,7 +46,7 @@ pub(super) fn asks(model: &Model, request: &ModelRequest) -> Asks {
     let estimate = model.estimate(request);
     let spend_nano_usd =
         model.price_at(estimate.input).map_or(UNKNOWN_COST.0, |price| price.cost(estimate).0);
-    Asks { spend_nano_usd, tokens: tokens(estimate), starts: 0 }
+    Asks { spend_nano_usd, tokens: tokens(estimate), ..Asks::default() }
 }
 
 fn tokens(usage: Usage) -> u64 {

@@ -199,7 +199,7 @@ impl Hall {
             let ext = Ext(vec![(EXT_RENEW, Vec::new())]);
             let show = TeamShow { team: team.id, chain: own.to_vec(), ext };
             let shown: TeamShown = link.ask_within(&show, TEAM_ANSWER).await?;
-            team.roll.enter(peer, &shown.chain).map_err(MeetFault::from)?;
+            team.roll.shown(peer, &shown.chain).map_err(MeetFault::from)?;
             shown.ext.get(EXT_RENEWED).ok_or(RenewFault::NotGiven)?.to_vec()
         };
         let old = team.roll.judge(self.id, &own).map_err(MeetFault::from)?;

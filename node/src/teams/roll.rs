@@ -33,6 +33,14 @@ struct Entry {
     judged: u64,
 }
 
+impl Entry {
+    /// When its last link was written; in the same second, what it gives.
+    fn age(&self) -> (Timestamp, bool, Timestamp) {
+        let issued = self.member.links.last().map_or(Timestamp(0), |leaf| leaf.issued);
+        (issued, self.member.admin, self.member.expires)
+    }
+}
+
 impl std::fmt::Debug for Roll {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Roll").field("team", &self.team).finish_non_exhaustive()
@@ -101,9 +109,19 @@ impl Roll {
         }
     }
 
-    /// Judges a membership and enters it; gives it, and whether it was not known before. One that is known to last longer
-    /// stays. When the roll is full, nobody more is entered.
+    /// Judges a membership that was told, or remembered, and enters it; gives what stands then, and whether that was not known
+    /// before. One that was written later stays, and of two at once the one that gives more. When the roll is full, nobody
+    /// more is entered.
     pub(crate) fn enter(&self, id: NodeId, chain: &[u8]) -> Result<(Member, bool), NotMember> {
+        self.enter_from(id, chain, false)
+    }
+
+    /// The same for one that its member itself shows: it stands instead of any other.
+    pub(crate) fn shown(&self, id: NodeId, chain: &[u8]) -> Result<(Member, bool), NotMember> {
+        self.enter_from(id, chain, true)
+    }
+
+    fn enter_from(&self, id: NodeId, chain: &[u8], itself: bool) -> Result<(Member, bool), NotMember> {
         let changes = self.authority.changes();
         // The very same again, and nothing was revoked since.
         let same = |entry: &&Entry| *entry.chain == chain && entry.judged == changes;
@@ -112,7 +130,8 @@ impl Roll {
             return Ok((entry.member, false));
         }
         let member = self.judge(id, chain)?;
-        let entered = self.put(id, Entry { member, chain: Arc::new(chain.to_vec()), judged: changes });
+        let entered =
+            self.put(id, Entry { member, chain: Arc::new(chain.to_vec()), judged: changes }, itself);
         // Revoked meanwhile: whoever looked at all may have done so before this one stood here.
         if self.authority.changes() != changes
             && let Err(why) = self.judge(id, chain)
@@ -127,7 +146,7 @@ impl Roll {
         Ok(entered)
     }
 
-    fn put(&self, id: NodeId, entry: Entry) -> (Member, bool) {
+    fn put(&self, id: NodeId, entry: Entry, itself: bool) -> (Member, bool) {
         self.write(|entries| {
             let full = entries.len() >= PRESENCE_MEMBERS;
             match entries.get_mut(&id) {
@@ -141,7 +160,7 @@ impl Roll {
                     old.judged = entry.judged;
                     (entry.member, false)
                 }
-                Some(old) if old.member.expires >= entry.member.expires => (old.member.clone(), false),
+                Some(old) if !itself && old.age() >= entry.age() => (old.member.clone(), false),
                 Some(old) => {
                     *old = entry;
                     (old.member.clone(), true)

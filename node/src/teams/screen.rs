@@ -125,14 +125,13 @@ impl Screen for TeamScreen {
         if !verified(&said) {
             return Screened::Forged;
         }
-        if !self.roll.is_member(author) {
-            let Gossiped::Presence(signed) = &said else { return Screened::Drop };
-            let Some(chain) = signed.body.ext.get(EXT_CHAIN) else { return Screened::Drop };
-            if let Err(error) = self.roll.enter(author, chain) {
-                // Whoever passed it on may not have heard yet that it was revoked.
-                tracing::debug!(author = %author.short(), %error, "a record of somebody who is no member");
-                return Screened::Drop;
-            }
+        // A newcomer's first words, or another membership of somebody known.
+        if let Gossiped::Presence(signed) = &said
+            && let Some(chain) = signed.body.ext.get(EXT_CHAIN)
+            && let Err(error) = self.roll.enter(author, chain)
+        {
+            // Whoever passed it on may not have heard yet that it was revoked.
+            tracing::debug!(author = %author.short(), %error, "a record with a membership that does not hold");
         }
         if !self.roll.is_member(author) {
             return Screened::Drop;

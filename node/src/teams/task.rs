@@ -1,11 +1,13 @@
 //! The task of one team: hands what happens to the machines, and does what they want done.
 
 mod feed;
+mod jobs;
 mod memory;
+mod neighbors;
 mod single;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
     time::Duration,
@@ -28,7 +30,7 @@ use tokio::{
 };
 
 pub(crate) use self::memory::last_words;
-use self::{feed::Feed, single::Single};
+use self::{feed::Feed, jobs::Jobs, single::Single};
 use super::{
     Command, Team, TeamFault,
     invite::random,
@@ -39,7 +41,7 @@ use super::{
 use crate::{
     clock,
     hall::Hall,
-    limits::{MOVED_CALLS, TEAM_FAREWELL, TEAM_JOBS, TEAM_JOBS_WAITING, TEAM_LOOK, TEAM_PAGES, TEAM_RECHECK},
+    limits::{TEAM_FAREWELL, TEAM_LOOK, TEAM_RECHECK},
 };
 
 /// When the machines want to be called again: presence, healer, peering, spread.
@@ -70,8 +72,7 @@ pub(super) struct Task {
     stands: BTreeSet<IpAddr>,
     /// The neighbour that was asked last about somebody unknown.
     asked: Option<NodeId>,
-    jobs: JoinSet<Done>,
-    waiting: VecDeque<Job>,
+    jobs: Jobs,
     /// Revocations that are being fetched: one that answers slowly, or not at all, holds nothing else up.
     pulls: JoinSet<Done>,
     /// Judging everybody anew, and ending what removed members have here: no member's doings hold these up.
@@ -125,8 +126,7 @@ impl Task {
             neighbors: BTreeSet::new(),
             asked: None,
             renewal: Renewal::default(),
-            jobs: JoinSet::new(),
-            waiting: VecDeque::new(),
+            jobs: Jobs::default(),
             pulls: JoinSet::new(),
             // At once: something may have been revoked while nobody watched.
             recheck: Single::new(true),
@@ -177,7 +177,7 @@ impl Task {
                     Some(event) => self.event(event).await,
                     None => self.reopen().await,
                 },
-                Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => self.done(done).await,
+                done = self.jobs.ended() => self.done(done).await,
                 Some(done) = self.pulls.join_next(), if !self.pulls.is_empty() => self.done(done).await,
                 () = until(wake), if wake.is_some() => self.tick().await,
                 _ = look.tick() => {
@@ -215,8 +215,7 @@ impl Task {
     /// Says goodbye; nothing more is begun.
     async fn goodbye(&mut self) {
         self.over = true;
-        self.waiting.clear();
-        self.jobs.shutdown().await;
+        self.jobs.stop().await;
         self.pulls.shutdown().await;
         self.feed(Feed::Presence(presence::Input::Leave)).await;
         if self.hall.context.draining.is_cancelled() {
@@ -231,7 +230,7 @@ impl Task {
             tokio::time::sleep(TEAM_FAREWELL).await;
         }
         self.gossip.clone().quit().await;
-        self.jobs.shutdown().await;
+        self.jobs.stop().await;
         self.pulls.shutdown().await;
     }
 
@@ -242,26 +241,12 @@ impl Task {
         if !stands.is_empty() {
             if !self.stands.is_subset(&stands) {
                 let _ended = self.gossip.moved().await;
-                self.moved = Some((Instant::now(), 0));
+                self.call_from_now_on();
             }
             self.stands = stands;
         }
         self.job(Job::Own);
         self.feed(Feed::Healer(healer::Input::NetworkChanged)).await;
-    }
-
-    /// Once they have let go of connections to where this node was: an endpoint dials a peer where it has one, and looks for a
-    /// better way when another is made.
-    fn call_neighbors(&mut self) {
-        let Some((at, calls)) = self.moved else { return };
-        self.moved = match MOVED_CALLS.get(calls) {
-            Some(pause) if at.elapsed() < *pause => return,
-            Some(_) => Some((at, calls + 1)),
-            None => return self.moved = None,
-        };
-        for id in self.neighbors.iter().copied().collect::<Vec<_>>() {
-            self.job(Job::Call(self.place(id)));
-        }
     }
 
     async fn tick(&mut self) {
@@ -306,24 +291,20 @@ impl Task {
         self.feed(Feed::Healer(healer::Input::Neighbors(0))).await;
     }
 
-    /// Begins a piece of work, or lets it wait; the oldest that waits makes room.
+    /// Begins a piece of work, or lets it wait.
     fn job(&mut self, job: Job) {
         if matches!(job, Job::Pull(..)) && self.pulls.len() < SPREAD_PULLS {
             self.pulls.spawn(work::run(Arc::clone(&self.hall), Arc::clone(&self.team), job));
             return;
         }
-        self.waiting.push_back(job);
-        if self.waiting.len() > TEAM_JOBS_WAITING {
-            self.waiting.pop_front();
-            self.dropped += 1;
-        }
+        self.dropped += self.jobs.add(job);
         self.next_jobs();
     }
 
     fn next_jobs(&mut self) {
-        while self.jobs.len() < TEAM_JOBS {
-            let Some(job) = self.waiting.pop_front() else { return };
-            self.jobs.spawn(work::run(Arc::clone(&self.hall), Arc::clone(&self.team), job));
+        while let Some(job) = self.jobs.next() {
+            let (with, own) = (job.with(), matches!(job, Job::Own));
+            self.jobs.begin(with, own, work::run(Arc::clone(&self.hall), Arc::clone(&self.team), job));
         }
     }
 
@@ -341,33 +322,14 @@ impl Task {
     async fn event(&mut self, event: GossipEvent) {
         match event {
             GossipEvent::Received { payload, from, .. } => self.received(from, &payload).await,
-            GossipEvent::NeighborUp(id) => {
-                self.neighbors.insert(id);
-                self.feed(Feed::Presence(presence::Input::Up(id))).await;
-                self.feed(Feed::Peering(peering::Input::Up(id))).await;
-                self.feed(Feed::Healer(healer::Input::Reached(id))).await;
-                self.feed(Feed::Healer(healer::Input::Neighbors(self.neighbors.len()))).await;
-            }
-            GossipEvent::NeighborDown(id) => {
-                self.neighbors.remove(&id);
-                self.feed(Feed::Presence(presence::Input::Down { member: id, broken: false })).await;
-                self.feed(Feed::Peering(peering::Input::Down(id))).await;
-                self.feed(Feed::Healer(healer::Input::Evicted(id))).await;
-                self.feed(Feed::Healer(healer::Input::Neighbors(self.neighbors.len()))).await;
-            }
+            GossipEvent::NeighborUp(id) => self.neighbor_up(id).await,
+            GossipEvent::NeighborDown(id) => self.neighbor_down(id).await,
             GossipEvent::WantDial { id, .. } => self.feed(Feed::Peering(peering::Input::Want(id))).await,
             GossipEvent::Lost(id) => {
                 self.feed(Feed::Presence(presence::Input::Down { member: id, broken: true })).await;
                 self.feed(Feed::Healer(healer::Input::Broken(id))).await;
             }
-            GossipEvent::Lagged(count) => {
-                tracing::warn!(team = %self.team.id.short(), count, "news of gossip was lost");
-                self.dropped += count;
-                for id in self.neighbors.iter().copied().collect::<Vec<_>>() {
-                    let have = self.presence.digests();
-                    self.job(Job::Sync(id, have, TEAM_PAGES));
-                }
-            }
+            GossipEvent::Lagged(count) => self.lagged(count).await,
         }
     }
 

@@ -136,7 +136,7 @@ pub(super) async fn meet_saying(
         }
         Err(error) => return Err(error.into()),
     };
-    team.roll.enter(peer, &shown.chain)?;
+    team.roll.shown(peer, &shown.chain)?;
     Ok(link)
 }
 

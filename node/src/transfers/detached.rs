@@ -37,12 +37,22 @@ pub(crate) fn spawn(hall: &Arc<Hall>, job: Job) {
                 Err(error) => tracing::warn!(id, %error, "a cancelled transfer could not be noted"),
             }
         }
+        if stop.is_cancelled() && !job.is_cancelled() && !job.record().state.is_over() {
+            rests(&mut job, "the node was stopped; it goes on when the node is started again");
+        }
         match done {
             Some(Ok(done)) => tracing::info!(id, bytes = done.receipt.bytes, "a detached transfer is done"),
             Some(Err(error)) => tracing::warn!(id, %error, "a detached transfer ended"),
             None => {}
         }
     });
+}
+
+/// Notes why it rests.
+fn rests(job: &mut Job, why: &str) {
+    if let Err(error) = job.rests(why) {
+        tracing::warn!(%error, "a record does not say why its transfer rests");
+    }
 }
 
 /// Tries until it is whole, refused or cancelled; `None` when the node stops before.
@@ -60,6 +70,9 @@ async fn go_on(
         match attempt {
             Err(error) if error.may_retry() && !stop.is_cancelled() => {
                 tracing::info!(id = job.record().id, %error, ?pause, "a detached transfer is tried again");
+                // What was not reached is told there already, in more words.
+                let why = job.record().error.clone().unwrap_or_else(|| error.to_string());
+                rests(job, &format!("{why}; this node tries again by itself"));
             }
             done => return if stop.is_cancelled() { None } else { Some(done) },
         }

@@ -1,15 +1,16 @@
 //! Whether there is room for what is offered.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use clankers_files::{FilesError, Inbox, PartId, Place};
+use clankers_files::{FilesError, Inbox, PartId, Place, Usage};
 use clankers_protocol::{
     NodeId,
     refusal::{Refusal, RefusalCode},
     request::transfer::FileOffer,
+    text::size,
     transfer::TransferId,
 };
 
@@ -22,16 +23,16 @@ pub(crate) enum Full {
     #[error("it has {got} files and directories, this node takes {limit} at a time")]
     Entries { got: u64, limit: u64 },
     /// The peer has as much here as it may.
-    #[error("you have {has} bytes here, and with this you would have more than {limit}")]
+    #[error("you have {} here, and with this you would have more than {}", size(*has), size(*limit))]
     Peer { has: u64, limit: u64 },
     /// The inbox holds as much as it may.
-    #[error("this node's inbox takes {limit} bytes in all, and it would be more")]
+    #[error("this node's inbox takes {} in all, and it would be more", size(*limit))]
     Inbox { limit: u64 },
-    /// More files than anybody counts.
-    #[error("this node's inbox has more files than it can count, so its owner has to tidy up")]
+    /// More files of this peer than anybody counts.
+    #[error("you have more files here than this node counts, so its owner has to tidy up")]
     Uncounted,
     /// The disk would have too little room left.
-    #[error("this node's disk has no room for {bytes} more bytes")]
+    #[error("this node's disk has no room for {} more", size(*bytes))]
     Disk { bytes: u64 },
 }
 
@@ -61,6 +62,7 @@ pub(crate) struct Promises(Mutex<BTreeMap<u64, Promised>>);
 #[derive(Debug)]
 struct Promised {
     place: Place,
+    principal: String,
     part: PartId,
     transfer: TransferId,
     bytes: u64,
@@ -84,30 +86,43 @@ impl Drop for Promise {
 /// What is promised and not yet measured (bytes).
 #[derive(Default)]
 struct Coming {
-    of_place: u64,
+    of_peer: u64,
     of_all: u64,
     on_disk: u64,
 }
 
-fn coming(table: &BTreeMap<u64, Promised>, place: &Place, part: &PartId) -> Result<Coming, FilesError> {
+fn coming(table: &BTreeMap<u64, Promised>, principal: &str, part: &PartId) -> Result<Coming, FilesError> {
     let mut sum = Coming::default();
     for one in table.values() {
-        let here = one.place.path() == place.path();
         // An attempt that is about to end has promised the same room.
-        let own = here && one.part == *part;
+        let own = one.part == *part;
         if own || (!one.again && one.place.has_landed(&one.part, &one.transfer)?) {
             continue;
         }
         let there = one.place.part_usage(&one.part)?;
         let more = one.bytes.saturating_sub(there.bytes);
         sum.of_all = sum.of_all.saturating_add(more);
-        sum.of_place = sum.of_place.saturating_add(if here { more } else { 0 });
+        sum.of_peer = sum.of_peer.saturating_add(if one.principal == principal { more } else { 0 });
         sum.on_disk = sum.on_disk.saturating_add(one.bytes.saturating_sub(there.disk_bytes));
     }
     Ok(sum)
 }
 
-/// Whether the offer fits beside all that is there and all that is promised. What is here of it from an earlier attempt
+/// What the inbox holds, and what of it is in these directories and in this place.
+fn usages(inbox: &Inbox, place: &Place, names: &BTreeSet<String>) -> Result<(Usage, Usage), FilesError> {
+    let (mut all, mut own) = (Usage::default(), Usage::default());
+    for (name, there) in inbox.places()? {
+        let usage = there.usage()?;
+        all.add(usage);
+        if names.contains(&name) || there.path() == place.path() {
+            own.add(usage);
+        }
+    }
+    Ok((all, own))
+}
+
+/// Whether the offer fits beside all that is there and all that is promised. What the peer has is in all of its
+/// directories, those of its earlier labels included. What is here of it from an earlier attempt
 /// needs no room again: it is measured as the rest is. Blocks.
 ///
 /// # Errors
@@ -116,26 +131,26 @@ pub(crate) fn room(
     settings: &Files,
     promises: &Arc<Promises>,
     (inbox, place): (&Inbox, &Place),
-    principal: &str,
+    (principal, names): (&str, &BTreeSet<String>),
     offer: &FileOffer,
 ) -> Result<Result<Promise, Full>, FilesError> {
     let to = offer.to.as_deref().unwrap_or_default();
     let part = place.part_id(principal, to, &offer.name, &offer.source);
     let mut table = promises.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let coming = coming(&table, place, &part)?;
+    let coming = coming(&table, principal, &part)?;
     let own = place.part_usage(&part)?;
     let more = offer.bytes.saturating_sub(own.disk_bytes);
     let free = place.free_bytes()?.saturating_sub(settings.keep_free_bytes);
     if free.saturating_sub(coming.on_disk) < more {
         return Ok(Err(Full::Disk { bytes: more }));
     }
-    let usage = place.usage()?;
-    let has = usage.bytes.saturating_sub(own.bytes).saturating_add(coming.of_place);
+    let (all, usage) = usages(inbox, place, names)?;
+    let has = usage.bytes.saturating_sub(own.bytes).saturating_add(coming.of_peer);
     if has.saturating_add(offer.bytes) > settings.max_bytes_per_peer {
         return Ok(Err(Full::Peer { has, limit: settings.max_bytes_per_peer }));
     }
-    let all = inbox.usage()?;
-    if own.more || usage.more || all.more {
+    // What others have is not for this one to tidy up: and they cannot add to what was not counted.
+    if own.more || usage.more {
         return Ok(Err(Full::Uncounted));
     }
     let sum = all.bytes.saturating_sub(own.bytes).saturating_add(coming.of_all);
@@ -144,8 +159,9 @@ pub(crate) fn room(
     }
     let number = table.last_key_value().map_or(0, |(last, _)| last.wrapping_add(1));
     let again = place.has_landed(&part, &offer.transfer)?;
-    let (place, transfer, bytes) = (place.clone(), offer.transfer, offer.bytes);
-    table.insert(number, Promised { place, part, transfer, bytes, again });
+    let (place, principal) = (place.clone(), principal.to_owned());
+    let (transfer, bytes) = (offer.transfer, offer.bytes);
+    table.insert(number, Promised { place, principal, part, transfer, bytes, again });
     drop(table);
     Ok(Ok(Promise { all: Arc::clone(promises), number }))
 }

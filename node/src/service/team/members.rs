@@ -36,7 +36,7 @@ pub(in crate::service) async fn show(
         Box::new(caller.refuse(RefusalCode::Unauthorized, "no member of a team of this node has asked"))
     };
     let Some(team) = caller.hall.teams.get(request.team) else { return Err(stranger()) };
-    if let Err(why) = team.roll.enter(caller.remote, &request.chain) {
+    if let Err(why) = team.roll.shown(caller.remote, &request.chain) {
         tracing::info!(peer = %caller.remote.short(), team = %team.id.short(), %why, "no member");
         // Whoever was a member may know why it is none any more.
         return Err(match why {

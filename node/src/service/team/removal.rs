@@ -42,12 +42,16 @@ pub(in crate::service) async fn remove(caller: &Caller, request: TeamRemove) -> 
         let refusal = caller.refuse(RefusalCode::Invalid, "that is this node itself");
         return Err(Box::new(refusal.hint("to leave the team: 'clankers team leave'")));
     }
-    let row = with_store(caller, move |store| store.teams().member(id, member)).await?;
+    let (row, invited) = with_store(caller, move |store| {
+        Ok((store.teams().member(id, member)?, store.teams().invited(id, member)?))
+    })
+    .await?;
     let removed = row.as_ref().is_some_and(|row| row.parting == Some(Parting::Removed));
     let mut chains = row.map(|row| row.chains).unwrap_or_default();
     let running = caller.hall.teams.get(id);
     let shown = running.as_ref().and_then(|team| team.roll.chain(member)).map(|chain| chain.to_vec());
     chains.extend(shown);
+    chains.extend(invited);
     chains.sort();
     chains.dedup();
     let now = clock::now();

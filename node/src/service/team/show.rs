@@ -74,11 +74,11 @@ type Noted = (MemberRecord, MemberNote);
 /// All members of a team, this node first.
 pub(in crate::service) async fn members(caller: &Caller, kept: &KeptTeam) -> Answer<Vec<Noted>> {
     let id = kept.id;
-    let (remembered, labels) = with_store(caller, move |store| {
+    let (remembered, invited, labels) = with_store(caller, move |store| {
         let book = store.peers().list().unwrap_or_default();
         let labels: BTreeMap<NodeId, String> =
             book.into_iter().filter_map(|peer| Some((peer.id, peer.label?))).collect();
-        Ok((store.teams().members(id)?, labels))
+        Ok((store.teams().members(id)?, store.teams().all_invited(id)?, labels))
     })
     .await?;
     let hall = &caller.hall;
@@ -106,6 +106,16 @@ pub(in crate::service) async fn members(caller: &Caller, kept: &KeptTeam) -> Ans
         of_view(noted, view);
         if let Some(entered) = roll.as_ref().and_then(|team| team.roll.member(member)) {
             belongs(noted, &entered);
+        }
+    }
+    for (member, chains) in invited {
+        let row = || (of_row(member, KeptMember::default()), MemberNote::default());
+        let is_member = all.get(&member).is_some_and(|(it, _)| it.state != MemberState::Removed);
+        let judged = chains.iter().find_map(|chain| hall.judge_member(id, member, chain).ok());
+        if let Some(judged) = judged.filter(|_| !is_member && member != hall.id) {
+            let noted = all.entry(member).or_insert_with(row);
+            belongs(noted, &judged);
+            noted.1.invited = true;
         }
     }
     for (member, (record, _)) in &mut all {
@@ -147,7 +157,8 @@ pub(in crate::service) fn gossip_way(member: &MemberView) -> (Option<String>, Op
 
 fn said(path: Path, rtt: Option<u64>) -> (Option<String>, Option<u64>) {
     match path {
-        Path::Local => (None, None),
+        // Nothing is said of the way while there is none.
+        Path::Local | Path::Unknown => (None, None),
         path => (Some(path.word().to_owned()), rtt),
     }
 }
@@ -263,4 +274,16 @@ pub(in crate::service) fn hear(peer: &mut PeerRecord, view: MemberView) {
     peer.relay = said.relay.or(peer.relay.take());
     peer.claimed = said.label.or(peer.claimed.take());
     peer.version = Some(said.version);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It was shown as "relay 0.0 ms".
+    #[test]
+    fn nothing_is_said_of_a_way_that_is_not_there_yet() {
+        assert_eq!(said(Path::Unknown, Some(0)), (None, None));
+        assert_eq!(said(Path::Relay, Some(7)), (Some("relay".to_owned()), Some(7)));
+    }
 }

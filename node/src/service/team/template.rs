@@ -6,7 +6,7 @@ use clankers_protocol::{
     refusal::RefusalCode,
     request::{
         team::{TeamClaim, TeamClaimed, TeamGrant, TeamGranted},
-        tokens::file_rights,
+        tokens::{max_total, with_max_total},
     },
 };
 use clankers_store::{FoundToken, KeptTeam, TAKEN_BACK, Template};
@@ -14,7 +14,11 @@ use clankers_store::{FoundToken, KeptTeam, TAKEN_BACK, Template};
 use super::{
     super::{
         Answer,
-        tokens::{keep_issued, nonce, rights, with_store},
+        tokens::{
+            keep_issued, nonce,
+            rights::{self, Files},
+            with_store,
+        },
     },
     choose, members, record,
 };
@@ -24,11 +28,12 @@ pub(in crate::service) async fn grant(caller: &Caller, request: TeamGrant) -> An
     caller.authorize_owner(request.leaf, Command::AdminGrant)?;
     let mut kept = choose(caller, request.team.as_deref()).await?;
     let mut warnings = Vec::new();
-    let (drop, offer) = file_rights(&request.ext);
+    let files = Files::of(&request.ext);
+    let Files { drop, offer, max_total: most } = files;
     kept.template = match request.rights {
         None => None,
         Some(rights) => {
-            let spec = rights::spec(caller, &rights, (drop, offer), &mut warnings).await?;
+            let spec = rights::spec(caller, &rights, files, &mut warnings).await?;
             let mut rights = rights;
             if let Sessions::These(ids) = &spec.sessions {
                 rights.sessions.clone_from(ids);
@@ -41,7 +46,7 @@ pub(in crate::service) async fn grant(caller: &Caller, request: TeamGrant) -> An
                     .unwrap_or_default(),
                 Err(refusal) => return Err(refusal),
             };
-            Some(Template { rights, drop, offer, expire_secs: request.expire_secs, grants })
+            Some(Template { rights, drop, offer, expire_secs: request.expire_secs, grants, max_total: most })
         }
     };
     let row = kept.clone();
@@ -51,7 +56,8 @@ pub(in crate::service) async fn grant(caller: &Caller, request: TeamGrant) -> An
     let ended = caller.hall.end_claims(kept.id, None).await;
     let ended = ended.map_err(|error| crate::trouble::store(caller, &error))?;
     super::note(caller, "grant", &kept, None);
-    Ok(TeamGranted { team: record(caller, kept).await?, ended, warnings, ext: Ext::default() })
+    let ext = with_max_total(Ext::default(), max_total(&request.ext));
+    Ok(TeamGranted { team: record(caller, kept).await?, ended, warnings, ext })
 }
 
 fn mint(caller: &Caller, spec: &GrantSpec, audience: clankers_protocol::NodeId, secs: u64) -> Answer<String> {
@@ -85,7 +91,8 @@ pub(in crate::service) async fn claim(caller: &Caller, request: TeamClaim) -> An
     let ends = team.roll.member(member).map_or(now, |member| member.expires);
     let secs = template.expire_secs.min(ends.since(now) / 1000).max(1);
     let mut unsaid = Vec::new();
-    let spec = rights::spec(caller, &template.rights, (template.drop, template.offer), &mut unsaid).await?;
+    let files = Files { drop: template.drop, offer: template.offer, max_total: template.max_total };
+    let spec = rights::spec(caller, &template.rights, files, &mut unsaid).await?;
     let text = mint(caller, &spec, member, secs)?;
     let record = keep_issued(caller, &text, None, "claim").await?;
     with_store(caller, move |store| store.teams().put_claim(id, member, &record.cid, record.expires, now))

@@ -3,18 +3,35 @@
 use clankers_auth::{Command, GrantSpec, Sessions, vocab::SHELL_TOOL, words::Described};
 use clankers_protocol::{
     NanoUsd,
+    message::Ext,
     refusal::RefusalCode,
-    request::tokens::{CostLimit, Preset, Rights},
+    request::tokens::{CostLimit, Preset, Rights, file_rights, max_total},
 };
 
 use super::{Answer, invalid};
 use crate::{door::Caller, select};
 
+/// What of sending files: the rights to, and how much in all (bytes).
+#[derive(Debug, Clone, Copy)]
+pub(in crate::service) struct Files {
+    pub(in crate::service) drop: bool,
+    pub(in crate::service) offer: bool,
+    pub(in crate::service) max_total: Option<u64>,
+}
+
+impl Files {
+    /// As it travels beside the other rights.
+    pub(in crate::service) fn of(ext: &Ext) -> Self {
+        let (drop, offer) = file_rights(ext);
+        Self { drop, offer, max_total: max_total(ext) }
+    }
+}
+
 /// What a new grant allows. What the owner should know about it is added to `warnings`.
 pub(in crate::service) async fn spec(
     caller: &Caller,
     rights: &Rights,
-    files: (bool, bool),
+    files: Files,
     warnings: &mut Vec<String>,
 ) -> Answer<GrantSpec> {
     let Some(base) = base(caller, rights, files)? else {
@@ -22,7 +39,7 @@ pub(in crate::service) async fn spec(
             "say what for: --read-only, --reviewer, --operator, --root, --tools read,grep, --drop or --offer",
         )));
     };
-    let mut spec = limits(caller, base, rights)?;
+    let mut spec = limits(caller, base, rights, files)?;
     if !rights.paths.is_empty() && spec.is_about_a_workspace() {
         let workspace = caller.hall.workspace.as_deref();
         spec.workspace = select::workspace_id(workspace).await;
@@ -72,12 +89,12 @@ fn default_cost(caller: &Caller, warnings: &mut Vec<String>) -> Option<NanoUsd> 
 pub(super) fn narrowing(
     caller: &Caller,
     rights: &Rights,
-    files: (bool, bool),
+    files: Files,
     from: &Described,
     warnings: &mut Vec<String>,
 ) -> Answer<GrantSpec> {
     let base = base(caller, rights, files)?;
-    let mut spec = limits(caller, base.unwrap_or_default(), rights)?;
+    let mut spec = limits(caller, base.unwrap_or_default(), rights, files)?;
     if !rights.paths.is_empty() {
         // Another node's workspace: its id stands in the token, or is not known here.
         spec.workspace.clone_from(&from.workspace);
@@ -103,7 +120,8 @@ pub(super) fn narrowing(
     Ok(spec)
 }
 
-fn base(caller: &Caller, rights: &Rights, (drop, offer): (bool, bool)) -> Answer<Option<GrantSpec>> {
+fn base(caller: &Caller, rights: &Rights, files: Files) -> Answer<Option<GrantSpec>> {
+    let Files { drop, offer, .. } = files;
     for tool in rights.tools.iter().flatten() {
         if !clankers_tools::is_tool(tool) {
             return Err(select::unknown_tool(caller, tool));
@@ -125,7 +143,8 @@ fn base(caller: &Caller, rights: &Rights, (drop, offer): (bool, bool)) -> Answer
     Ok(base.map(|base| base.with_files(drop, offer)))
 }
 
-fn limits(caller: &Caller, base: GrantSpec, rights: &Rights) -> Answer<GrantSpec> {
+fn limits(caller: &Caller, base: GrantSpec, rights: &Rights, files: Files) -> Answer<GrantSpec> {
+    let Files { max_total, .. } = files;
     if !rights.paths.is_empty() && rights.tools.iter().flatten().any(|tool| tool == SHELL_TOOL) {
         let refusal = caller.refuse(
             RefusalCode::Invalid,
@@ -133,11 +152,19 @@ fn limits(caller: &Caller, base: GrantSpec, rights: &Rights) -> Answer<GrantSpec
         );
         return Err(Box::new(refusal.hint("leave out --path, or leave out bash")));
     }
-    let files = [Command::FileRead, Command::FileWrite, Command::FileDrop, Command::FileOffer];
-    if rights.max_size.is_some() && !base.everything && !files.iter().any(|c| base.commands.contains(c)) {
+    let about = [Command::FileRead, Command::FileWrite, Command::FileDrop, Command::FileOffer];
+    let whole = base.everything || base.names_nothing();
+    if rights.max_size.is_some() && !whole && !about.iter().any(|c| base.commands.contains(c)) {
         return Err(invalid(
             caller,
             "--max-size is about files that are sent and read; this token speaks of none",
+        ));
+    }
+    let sends = [Command::FileDrop, Command::FileOffer].iter().any(|c| base.commands.contains(c));
+    if max_total.is_some() && !whole && !sends {
+        return Err(invalid(
+            caller,
+            "--max-total is about files that are sent here, with --drop or --offer; this token speaks of neither",
         ));
     }
     let mut models = Vec::new();
@@ -157,6 +184,7 @@ fn limits(caller: &Caller, base: GrantSpec, rights: &Rights) -> Answer<GrantSpec
         per_min: rights.per_minute.map(u64::from),
         concurrent: rights.concurrent.map(u64::from),
         max_size: rights.max_size,
+        max_total,
         ..base
     })
 }

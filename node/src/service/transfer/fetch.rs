@@ -18,7 +18,7 @@ use clankers_protocol::{
     refusal::RefusalCode,
     request::transfer::{
         FileFetch, OnConflict,
-        keeping::Direction,
+        keeping::{Direction, TransferInfo, TransferState},
         left_out::{LeftOut, LeftOutPath},
         limit_rate,
         listed::list_after,
@@ -44,6 +44,8 @@ use crate::{
 
 /// Characters of a path that are said back.
 const PATH_CHARS: usize = 80;
+/// Characters of why it ended.
+const ERROR_CHARS: usize = 400;
 
 /// What is given to a peer.
 struct Given {
@@ -98,7 +100,7 @@ pub(in crate::service) async fn run(
         direction: Direction::Send,
         name: given.looked.source().name().to_owned(),
         began: clock::now(),
-        progress,
+        progress: progress.clone(),
         stop: stop.clone(),
         part: part(&given.looked, principal),
         door: sending.door(),
@@ -115,7 +117,38 @@ pub(in crate::service) async fn run(
             clankers_auth::receipt::is_signed(&said.receipt, caller.hall.id, principal, &said.signature);
         if signed { Ok((said.receipt.files, said.receipt.bytes)) } else { Err(TransferError::Signature) }
     });
+    // What its owner cancelled is remembered as that.
+    if !stop.is_cancelled() {
+        let far = *progress.borrow();
+        caller.hall.transfers.gave(gave(&ask, &given, far, &done), part(&given.looked, principal));
+    }
     log(principal, &done);
+}
+
+/// How it ended, as its owner sees it from then on.
+fn gave<T>(ask: &FileFetch, given: &Given, far: Progress, done: &Result<T, TransferError>) -> TransferInfo {
+    TransferInfo {
+        transfer: ask.transfer,
+        peer: given.grant.principal,
+        label: given.label.clone(),
+        direction: Direction::Send,
+        name: given.looked.source().name().to_owned(),
+        bytes: far.total,
+        done_bytes: far.bytes,
+        files: u32::try_from(far.all_files).unwrap_or(u32::MAX),
+        state: how(done),
+        error: done.as_ref().err().map(|error| text::line(&error.to_string(), ERROR_CHARS)),
+        at: clock::now(),
+    }
+}
+
+fn how<T>(done: &Result<T, TransferError>) -> TransferState {
+    match done {
+        Ok(_) => TransferState::Done,
+        Err(TransferError::Cancelled { .. }) => TransferState::Interrupted,
+        Err(error) if error.may_retry() => TransferState::Interrupted,
+        Err(_) => TransferState::Failed,
+    }
 }
 
 /// What is given, whichever the transfer's id: no directory is named so, and nothing that comes in is the same.
@@ -246,6 +279,9 @@ pub(super) fn not_there(
         TransferError::Files(error) if error.kind() == Trouble::NotSendable => {
             (RefusalCode::NotFound, format!("'{shown}' is neither a file nor a directory that can be sent"))
         }
+        TransferError::Files(error) if error.kind() == Trouble::Ambiguous => {
+            (RefusalCode::Ambiguous, format!("several names on that node read as '{shown}'"))
+        }
         TransferError::Path(root) => {
             tracing::warn!(root, "this export holds the node's own directory: nothing of it is given away");
             (RefusalCode::NotFound, format!("this node exports no '{shown}'"))
@@ -258,6 +294,9 @@ pub(super) fn not_there(
     Box::new(match code {
         RefusalCode::NotFound => {
             refusal.hint("see with 'clankers rpc get-file PEER --list PATH' what is there")
+        }
+        RefusalCode::Ambiguous => {
+            refusal.hint("get the directory in which they are, or ask its owner to rename one")
         }
         RefusalCode::TooLarge => refusal.hint("get it in parts"),
         _ => refusal.hint("its owner finds the reason in the node's log"),

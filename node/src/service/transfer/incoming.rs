@@ -7,7 +7,7 @@ use clankers_protocol::{
     Message, Timestamp,
     limits::PAGE_ENTRIES,
     message::Ext,
-    refusal::RefusalCode,
+    refusal::{Refusal, RefusalCode},
     request::transfer::{
         FileReceipt,
         keeping::{
@@ -15,9 +15,10 @@ use clankers_protocol::{
             TransferListReply, TransferState,
         },
         limit_rate,
+        moving::{self, Moving, Signed},
     },
     text,
-    transfer::TransferId,
+    transfer::Root,
 };
 
 use super::{
@@ -29,21 +30,38 @@ use crate::{clock, door::Caller, hall::Hall, limits::LANDED_LISTED, transfers::R
 /// A transfer that does not run.
 struct Resting {
     info: TransferInfo,
-    /// What lies in the inbox of it: the name of the peer's directory, and which; nothing lies there of what was
-    /// cancelled before it came that far, or was fetched.
-    kept: Option<(String, PartId)>,
+    /// What it is of; not known any more of what was cancelled before it came that far.
+    part: Option<PartId>,
+    /// The peer's directory in the inbox, where something of it lies there.
+    place: Option<String>,
+    /// What was signed for: bytes that travelled, and the root.
+    signed: Option<(u64, Root)>,
 }
 
 pub(in crate::service) async fn list(caller: &Caller, ask: TransferList) -> Answer<TransferListReply> {
     caller.authorize_owner(ask.leaf, Command::AdminConfig)?;
-    let mut all: Vec<TransferInfo> = caller.hall.transfers.running().iter().map(Running::info).collect();
-    all.extend(resting(caller).await?.into_iter().map(|one| one.info));
-    all.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.transfer.cmp(&b.transfer)));
+    let running = caller.hall.transfers.running();
+    let mut all: Vec<Listed> = running.iter().map(|one| (one.info(), Some(one.pace()), None)).collect();
+    all.extend(resting(caller).await?.into_iter().map(|one| (one.info, None, one.signed)));
+    all.sort_by(|(a, ..), (b, ..)| b.at.cmp(&a.at).then_with(|| a.transfer.cmp(&b.transfer)));
     let skip = usize::try_from(ask.skip).unwrap_or(usize::MAX);
     let more = all.len().saturating_sub(skip.saturating_add(PAGE_ENTRIES));
-    let transfers = all.into_iter().skip(skip).take(PAGE_ENTRIES).collect();
-    Ok(TransferListReply { transfers, more: u32::try_from(more).unwrap_or(u32::MAX), ext: Ext::default() })
+    let page: Vec<Listed> = all.into_iter().skip(skip).take(PAGE_ENTRIES).collect();
+    let moving: Vec<Moving> = (0..)
+        .zip(&page)
+        .filter_map(|(place, (_, pace, _))| pace.map(|(rate_bps, files)| Moving { place, rate_bps, files }))
+        .collect();
+    let signed: Vec<Signed> = (0..)
+        .zip(&page)
+        .filter_map(|(place, (.., said))| said.map(|(sent_bytes, root)| Signed { place, sent_bytes, root }))
+        .collect();
+    let ext = moving::notes(&moving, &signed);
+    let transfers = page.into_iter().map(|(info, ..)| info).collect();
+    Ok(TransferListReply { transfers, more: u32::try_from(more).unwrap_or(u32::MAX), ext })
 }
+
+/// One in the list: how fast it is while it runs, and what was signed for once it is whole.
+type Listed = (TransferInfo, Option<(u64, u32)>, Option<(u64, Root)>);
 
 fn open(hall: &Hall) -> Result<Inbox, String> {
     Inbox::open(&hall.settings.files.inbox(hall.context.home.inbox_dir())).map_err(|e| e.to_string())
@@ -58,28 +76,81 @@ async fn resting(caller: &Caller) -> Answer<Vec<Resting>> {
         let cancelled = hall.transfers.cancelled.all();
         let parts = parts.into_iter().filter(|(_, part)| !part.running).filter_map(|(place, part)| {
             let info = broken_off(&part, &cancelled)?;
-            Some(Resting { info, kept: Some((place, part.id)) })
+            Some(Resting { info, part: Some(part.id), place: Some(place), signed: None })
         });
         let landed = landed.into_iter().filter_map(|(place, one)| {
-            let info = whole(&place, &one)?;
-            Some(Resting { info, kept: Some((place, one.id)) })
+            let (info, signed) = whole(&place, &one)?;
+            Some(Resting { info, part: Some(one.id), place: Some(place), signed: Some(signed) })
         });
         let mut found: Vec<Resting> = parts.chain(landed).collect();
         for info in &cancelled {
-            if !found.iter().any(|one| is_same(&one.info, info)) {
-                found.push(Resting { info: info.clone(), kept: None });
+            if !found.iter().any(|one| is_one(&one.info, info)) {
+                found.push(Resting { info: info.clone(), part: None, place: None, signed: None });
+            }
+        }
+        for (info, part) in hall.transfers.given() {
+            if !found.iter().any(|one| is_one(&one.info, &info)) {
+                found.push(Resting { info, part: Some(part), place: None, signed: None });
             }
         }
         Ok(found)
     })
     .await?;
     let running = caller.hall.transfers.running();
-    found.retain(|one| !running.iter().any(|run| run.transfer == one.info.transfer));
+    found.retain(|one| {
+        let is_its = |run: &Running| one.part.as_ref().is_none_or(|part| *part == run.part);
+        !running.iter().any(|run| is_one(&run.info(), &one.info) && is_its(run))
+    });
     Ok(found)
 }
 
+/// Whether they are of one peer, under one id of its choice.
 fn is_same(one: &TransferInfo, other: &TransferInfo) -> bool {
     one.transfer == other.transfer && one.peer == other.peer
+}
+
+fn is_one(one: &TransferInfo, other: &TransferInfo) -> bool {
+    is_same(one, other) && one.direction == other.direction
+}
+
+/// Which transfers the owner means: an id or its beginning, and `@` with the label or id of the peer where several peers
+/// chose the same id.
+struct Meant<'a> {
+    id: &'a str,
+    peer: Option<&'a str>,
+}
+
+impl<'a> Meant<'a> {
+    fn of(words: &'a str) -> Self {
+        match words.split_once('@') {
+            Some((id, peer)) => Self { id, peer: Some(peer) },
+            None => Self { id: words, peer: None },
+        }
+    }
+
+    fn is(&self, info: &TransferInfo) -> bool {
+        let is_peer = self.peer.is_none_or(|peer| {
+            !peer.is_empty()
+                && (info.label.as_deref() == Some(peer) || info.peer.to_string().starts_with(peer))
+        });
+        is_peer && !self.id.is_empty() && info.transfer.to_string().starts_with(self.id)
+    }
+
+    /// What to say when these are not one.
+    fn several(&self, caller: &Caller, all: &[TransferInfo]) -> Box<Refusal> {
+        let shown = text::line(self.id, WORD_CHARS);
+        let refusal =
+            caller.refuse(RefusalCode::Ambiguous, &format!("several transfers begin with '{shown}'"));
+        let first = all.first().filter(|first| all.iter().all(|one| one.transfer == first.transfer));
+        Box::new(match first {
+            Some(first) => refusal.hint(&format!(
+                "several peers chose this id; name the peer too: {}@{}",
+                first.transfer.short(),
+                first.peer.short()
+            )),
+            None => refusal.hint("write more of the id"),
+        })
+    }
 }
 
 /// A transfer that broke off here.
@@ -104,10 +175,10 @@ fn broken_off(part: &Partial, cancelled: &[TransferInfo]) -> Option<TransferInfo
 }
 
 /// A transfer that landed here; nothing where an earlier version kept too little of it.
-fn whole(place: &str, one: &Remembered) -> Option<TransferInfo> {
+fn whole(place: &str, one: &Remembered) -> Option<(TransferInfo, (u64, Root))> {
     let receipt = FileReceipt::decode(&one.note).ok()?.receipt;
     let peer: clankers_protocol::NodeId = one.principal.parse().ok()?;
-    Some(TransferInfo {
+    let info = TransferInfo {
         transfer: one.transfer_id.parse().ok()?,
         peer,
         label: (place != peer.short()).then(|| place.to_owned()),
@@ -119,7 +190,8 @@ fn whole(place: &str, one: &Remembered) -> Option<TransferInfo> {
         state: if receipt.bad > 0 { TransferState::Failed } else { TransferState::Done },
         error: (receipt.bad > 0).then(|| format!("{} of its files did not arrive", receipt.bad)),
         at: receipt.at,
-    })
+    };
+    Some((info, (receipt.sent_bytes, receipt.root)))
 }
 
 pub(in crate::service) async fn edit(caller: &Caller, ask: TransferEdit) -> Answer<TransferEdited> {
@@ -127,40 +199,48 @@ pub(in crate::service) async fn edit(caller: &Caller, ask: TransferEdit) -> Answ
     if ask.change == TransferChange::Resume {
         return keeping::resume(caller, &ask.transfer, limit_rate(&ask.ext)).await;
     }
-    let is_meant = |id: TransferId| !ask.transfer.is_empty() && id.to_string().starts_with(&ask.transfer);
+    let meant = Meant::of(&ask.transfer);
     let mut running = caller.hall.transfers.running();
-    running.retain(|one| is_meant(one.transfer));
+    running.retain(|one| meant.is(&one.info()));
     let mut resting = resting(caller).await?;
-    resting.retain(|one| is_meant(one.info.transfer));
-    let transfer = match (running.as_slice(), resting.as_slice(), ask.change) {
-        ([], [], _) => return Err(keeping::no_such(caller, &ask.transfer)),
-        ([one], [], TransferChange::Cancel) => {
-            cancel(caller, &one.info(), &one.part).await?;
-            one.stop.cancel();
-            TransferInfo { state: TransferState::Cancelled, ..one.info() }
-        }
-        ([], [Resting { info, .. }], TransferChange::Cancel) if is_over(info) => {
-            let words = format!("{} is over: it landed here as {}", info.transfer.short(), info.name);
-            return Err(Box::new(caller.refuse(RefusalCode::Conflict, &words)));
-        }
-        ([], [Resting { info, kept }], TransferChange::Cancel) => {
-            if let Some((_, part)) = kept {
-                cancel(caller, info, part).await?;
+    resting.retain(|one| meant.is(&one.info));
+    let all = running.iter().map(Running::info).chain(resting.iter().map(|one| one.info.clone()));
+    let all: Vec<TransferInfo> = all.collect();
+    let Some(first) = all.first() else { return Err(keeping::no_such(caller, &ask.transfer)) };
+    // What one peer called the same is the same to its owner: else none of them could be named.
+    if !all.iter().all(|one| is_same(one, first)) {
+        return Err(meant.several(caller, &all));
+    }
+    let transfer = match ask.change {
+        TransferChange::Forget if running.is_empty() => {
+            for one in &resting {
+                forget(caller, one).await?;
             }
-            TransferInfo { state: TransferState::Cancelled, ..info.clone() }
+            TransferInfo { state: TransferState::Cancelled, done_bytes: 0, ..first.clone() }
         }
-        ([], [one], _) => {
-            forget(caller, one).await?;
-            TransferInfo { state: TransferState::Cancelled, done_bytes: 0, ..one.info.clone() }
-        }
-        ([_], [], _) => {
+        TransferChange::Forget => {
             let refusal = caller.refuse(RefusalCode::Busy, "this transfer runs");
             return Err(Box::new(refusal.hint("cancel it first: 'clankers rpc transfers cancel'")));
         }
+        _ if running.is_empty() && resting.iter().all(|one| is_over(&one.info)) => {
+            let how = match first.direction {
+                Direction::Receive => "it landed here as",
+                Direction::Send => "they have fetched",
+            };
+            let words = format!("{} is over: {how} {}", first.transfer.short(), first.name);
+            return Err(Box::new(caller.refuse(RefusalCode::Conflict, &words)));
+        }
         _ => {
-            let shown = text::line(&ask.transfer, WORD_CHARS);
-            let words = format!("several transfers begin with '{shown}'");
-            return Err(Box::new(caller.refuse(RefusalCode::Ambiguous, &words).hint("write more of the id")));
+            for one in &running {
+                cancel(caller, &one.info(), &one.part).await?;
+                one.stop.cancel();
+            }
+            for Resting { info, part, .. } in resting.iter().filter(|one| !is_over(&one.info)) {
+                if let Some(part) = part {
+                    cancel(caller, info, part).await?;
+                }
+            }
+            TransferInfo { state: TransferState::Cancelled, ..first.clone() }
         }
     };
     Ok(TransferEdited { transfer, ext: Ext::default() })
@@ -185,10 +265,11 @@ async fn cancel(caller: &Caller, info: &TransferInfo, part: &PartId) -> Answer<(
 }
 
 async fn forget(caller: &Caller, one: &Resting) -> Answer<()> {
-    let (kept, landed) = (one.kept.clone(), is_over(&one.info));
+    let (kept, landed) = (one.place.clone().zip(one.part.clone()), is_over(&one.info));
     let (transfer, peer) = (one.info.transfer, one.info.peer);
     blocking(caller, move |hall| {
         hall.transfers.cancelled.forget(transfer, peer);
+        hall.transfers.forget_given(transfer, peer);
         let Some((place, part)) = kept else { return Ok(()) };
         let place = open(hall)?.place(&place).map_err(|e| e.to_string())?;
         let forgotten = if landed { place.settle(&part) } else { place.forget(&part).map(|_| ()) };
@@ -199,7 +280,8 @@ async fn forget(caller: &Caller, one: &Resting) -> Answer<()> {
 
 /// A transfer that others began and whose id begins so, if there is one.
 pub(super) async fn find(caller: &Caller, id: &str) -> Answer<Option<TransferInfo>> {
-    let is_meant = |info: &TransferInfo| !id.is_empty() && info.transfer.to_string().starts_with(id);
+    let meant = Meant::of(id);
+    let is_meant = |info: &TransferInfo| meant.is(info);
     let running = caller.hall.transfers.running().iter().map(Running::info).find(is_meant);
     if running.is_some() {
         return Ok(running);

@@ -6,14 +6,14 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use clankers_auth::{Args, Command, Grant};
+use clankers_auth::{Args, Asks, Command, Grant, Held};
 use clankers_client::transfer::{Judge, Progress, Receiving, Taken, TransferError, Verdict, declined};
-use clankers_files::{Inbox, PartId};
+use clankers_files::{Inbox, PartId, There};
 use clankers_mesh::{Connection, FrameReader, FrameWriter};
 use clankers_protocol::{
     NodeId,
     refusal::{Refusal, RefusalCode},
-    request::transfer::{FileOffer, keeping::Direction},
+    request::transfer::{FileOffer, OnConflict, keeping::Direction},
     transfer::{
         TransferId,
         manifest::{Manifest, ManifestLimits},
@@ -33,6 +33,7 @@ use crate::{
         offers::{Answer as Said, Offer},
         quota::{self, Promise},
         shares::Share,
+        totals::Counted,
     },
 };
 
@@ -41,6 +42,8 @@ struct Leave {
     grant: Grant,
     /// [`Command::FileDrop`], or [`Command::FileOffer`].
     command: Command,
+    /// What leave was asked for.
+    args: Args,
     label: Option<String>,
 }
 
@@ -123,7 +126,7 @@ pub(super) fn log(peer: NodeId, done: &Result<(u32, u64), TransferError>) {
 async fn prepare(caller: &Caller, offer: &FileOffer) -> Answer<(Leave, Option<crate::crowd::Place>, Share)> {
     let to = path(caller, offer.to.as_deref().unwrap_or_default())?;
     let args = Args { path: Some(to), size: Some(offer.bytes), ..Args::default() };
-    let (grant, command) = leave(caller, offer, &args)?;
+    let (grant, command) = leave(caller, offer, &args).await?;
     quota::entries(&caller.hall.settings.files, offer).map_err(|full| full.refusal(caller.remote))?;
     let place = place(caller, &grant.held)?;
     // Manifests of all transfers together fit into memory, whoever sends them.
@@ -131,7 +134,7 @@ async fn prepare(caller: &Caller, offer: &FileOffer) -> Answer<(Leave, Option<cr
     let room = share(caller, grant.principal, entries)?;
     refuse_cancelled(caller, (offer.transfer, grant.principal), part(offer, grant.principal), "send").await?;
     let label = label(caller, grant.principal).await?;
-    Ok((Leave { grant, command, label }, place, room))
+    Ok((Leave { grant, command, args, label }, place, room))
 }
 
 /// A peer's share of the memory for manifests.
@@ -142,15 +145,24 @@ pub(super) fn share(caller: &Caller, peer: NodeId, entries: u64) -> Answer<Share
     })
 }
 
-/// The first chain under which it may be dropped; else the first under which it may be offered.
-fn leave(caller: &Caller, offer: &FileOffer, args: &Args) -> Answer<(Grant, Command)> {
+/// The first chain under which it may be dropped; else the first under which it may be offered. Where no total is enough for
+/// all of it, but not all of it may have to come, dropping is tried first: what was begun is gone on with, not asked about.
+async fn leave(caller: &Caller, offer: &FileOffer, args: &Args) -> Answer<(Grant, Command)> {
     let shown = caller.held(offer.leaf);
-    for command in [Command::FileDrop, Command::FileOffer] {
-        for held in &shown {
-            if caller.authority().authorize(held, command, args).is_ok() {
-                return Ok((caller.authorize(Some(held.leaf()), command, args)?, command));
-            }
-        }
+    let may = |command, bytes| {
+        let asked = Args { asks: Asks { bytes, ..Asks::default() }, ..args.clone() };
+        let may = |held: &&Held| caller.authority().authorize(held, command, &asked).is_ok();
+        shown.iter().find(may).map(|held| (held.leaf(), held.principal(), command))
+    };
+    let (drop_some, offer_all) = (may(Command::FileDrop, 0), may(Command::FileOffer, offer.bytes));
+    let mut chosen = may(Command::FileDrop, offer.bytes);
+    if let (None, Some((_, peer, _))) = (chosen, drop_some)
+        && (offer_all.is_none() || comes_in_part(caller, offer, peer).await)
+    {
+        chosen = drop_some;
+    }
+    if let Some((leaf, _, command)) = chosen.or(offer_all).or_else(|| may(Command::FileOffer, 0)) {
+        return Ok((caller.authorize(Some(leaf), command, args)?, command));
     }
     // Where only the wish to offer is hindered, what hinders it is what is told.
     let offers = shown.iter().any(|held| {
@@ -160,6 +172,19 @@ fn leave(caller: &Caller, offer: &FileOffer, args: &Args) -> Answer<(Grant, Comm
     let command = if offers { Command::FileOffer } else { Command::FileDrop };
     let denied = caller.authorize(offer.leaf, command, args).map(|grant| (grant, command));
     denied.map_err(|refusal| too_large(caller, refusal, (command, args), &shown))
+}
+
+/// Whether some of it is here, or may be.
+async fn comes_in_part(caller: &Caller, offer: &FileOffer, peer: NodeId) -> bool {
+    if offer.on_conflict == OnConflict::Skip {
+        return true;
+    }
+    let (hall, part, transfer) = (Arc::clone(&caller.hall), part(offer, peer), offer.transfer);
+    let there = tokio::task::spawn_blocking(move || {
+        let inbox = Inbox::open(&hall.settings.files.inbox(hall.context.home.inbox_dir()))?;
+        inbox.there(&part, &transfer)
+    });
+    !matches!(there.await, Ok(Ok(There::Nothing)) | Ok(Err(_)) | Err(_))
 }
 
 /// Decides about an offer that may come.
@@ -172,6 +197,8 @@ fn judge(
         hall: Arc::clone(&caller.hall),
         remote: caller.remote,
         principal: leave.grant.principal,
+        held: leave.grant.held.clone(),
+        asked: (leave.command, leave.args.clone()),
         label: leave.label.clone(),
         answered: Arc::clone(answered),
         promise: Arc::clone(promise),
@@ -187,6 +214,9 @@ struct Asked {
     hall: Arc<Hall>,
     remote: NodeId,
     principal: NodeId,
+    /// The chain, and what leave was given for.
+    held: Held,
+    asked: (Command, Args),
     label: Option<String>,
     /// The offer that its owner answered.
     answered: Arc<OnceLock<TransferId>>,
@@ -245,7 +275,10 @@ impl Asked {
                 }
                 Said::Reject => {
                     self.hall.transfers.offers.done(id);
-                    return Err(self.refuse(RefusalCode::Unauthorized, "the node's owner does not want it"));
+                    let refusal = self.refuse(RefusalCode::Unauthorized, "the node's owner does not want it");
+                    return Err(Box::new(
+                        refusal.hint("ask them why: what is sent again is asked about anew"),
+                    ));
                 }
                 Said::None if manifest.len() > ENTRIES_WAITING => {
                     return Err(self.too_large_to_wait(&known, manifest.len()));
@@ -260,7 +293,9 @@ impl Asked {
             let left = std::time::Duration::from_millis(known.info.until.since(clock::now()));
             let _answered = tokio::time::timeout(left, answers.changed()).await;
             known = self.known(id).await.ok_or_else(|| {
-                self.refuse(RefusalCode::Unauthorized, "the node's owner did not answer in time")
+                let refusal =
+                    self.refuse(RefusalCode::Unauthorized, "the node's owner did not answer in time");
+                Box::new(refusal.hint("send it again when they are there: it is asked about anew"))
             })?;
         }
     }
@@ -315,11 +350,16 @@ impl Asked {
         let name = self.label.clone().unwrap_or_else(|| self.principal.short());
         let part = part(&offer, self.principal);
         let (remote, label, promise) = (self.remote, self.label.clone(), Arc::clone(&self.promise));
+        let (command, args) = (self.asked.0, &self.asked.1);
+        let of = (part.clone(), offer.transfer);
+        let meter = Counted::under(&hall.context.authority, &self.held, (command, args), of, remote);
         let taken = tokio::task::spawn_blocking(move || {
             let files = &hall.settings.files;
             let inbox = Inbox::open(&files.inbox(hall.context.home.inbox_dir()))?;
             let place = inbox.place_of(&name, &part, &offer.transfer)?;
-            let room = quota::room(files, &hall.transfers.promises, (&inbox, &place), &principal, &offer)?;
+            let names = hall.transfers.places_known.of(&inbox, &principal, &name);
+            let whose = (principal.as_str(), &names);
+            let room = quota::room(files, &hall.transfers.promises, (&inbox, &place), whose, &offer)?;
             Ok(room.map(|promised| {
                 let _once = promise.set(promised);
                 Taken {
@@ -330,6 +370,7 @@ impl Asked {
                     on_conflict: offer.on_conflict,
                     declined,
                     note: serde_json::json!({ "label": label }),
+                    meter,
                 }
             }))
         });

@@ -126,3 +126,19 @@ fn the_very_same_membership_is_judged_anew_after_a_removal() {
     world.authority.changed();
     assert!(roll.enter(world.member, &seen.chain).is_err());
 }
+
+#[tokio::test]
+async fn what_a_member_shows_itself_stands_and_else_what_was_written_last() {
+    let world = Fixture::new();
+    let roll = world.roll(Vec::new());
+    let (long, later, last) = (world.invite(0, 400), world.invite(60, 7), world.invite(120, 9));
+    let stands = |roll: &Roll| roll.chain(world.member).map(|chain| chain.to_vec());
+    assert!(roll.enter(world.member, &later.chain).unwrap().1);
+    // Older, though it lasts longer: somebody repeats it.
+    assert!(!roll.enter(world.member, &long.chain).unwrap().1);
+    assert_eq!(stands(&roll), Some(later.chain.clone()));
+    assert!(roll.enter(world.member, &last.chain).unwrap().1);
+    assert_eq!(stands(&roll), Some(last.chain));
+    assert!(roll.shown(world.member, &later.chain).unwrap().1);
+    assert_eq!(stands(&roll), Some(later.chain));
+}

@@ -37,7 +37,8 @@ impl Task {
         if kept.parting == Some(Parting::Removed) {
             return;
         }
-        let entered = kept.chains.iter().any(|chain| self.team.roll.enter(id, chain).is_ok());
+        // All of them: the one that was written last is what it shows.
+        let entered = kept.chains.iter().filter(|chain| self.team.roll.enter(id, chain).is_ok()).count() > 0;
         if kept.parting == Some(Parting::Left) {
             return;
         }
@@ -120,13 +121,14 @@ impl Task {
         self.feed(Feed::Presence(presence::Input::Removed(id))).await;
         self.feed(Feed::Spread(spread::Input::Removed(id))).await;
         self.news.remove(&id);
-        let (team, hall) = (self.team.id, Arc::clone(&self.hall));
+        let (team, hall, roll) = (self.team.id, Arc::clone(&self.hall), Arc::clone(&self.team.roll));
         // By this clock, which may be wrong: it is looked at again at the next start, or when it shows itself.
         let lapsed = why.is_about_dates();
         self.jobs.spawn(async move {
             let parted = hall.with_store(move |store| {
                 store.teams().remember(team, id, |kept| {
-                    if !lapsed {
+                    // It may have come back by a new membership before this is written.
+                    if !lapsed && !roll.is_member(id) {
                         kept.parting = Some(Parting::Removed);
                     }
                     last_words(kept, heard, said.as_ref());

@@ -66,7 +66,11 @@ impl Scene {
     }
 
     fn room(&self, offer: &FileOffer) -> Result<Promise, Full> {
-        room(&self.settings, &self.promises, (&self.inbox, &self.place), "peer", offer).unwrap()
+        self.room_of(("peer", &BTreeSet::new()), offer)
+    }
+
+    fn room_of(&self, whose: (&str, &BTreeSet<String>), offer: &FileOffer) -> Result<Promise, Full> {
+        room(&self.settings, &self.promises, (&self.inbox, &self.place), whose, offer).unwrap()
     }
 
     /// What the engine does after it: the transfer begins, and its first block arrives.
@@ -132,4 +136,22 @@ fn two_that_run_do_not_take_the_room_that_is_kept_free() {
     let third = free / 3;
     let _promise = scene.room(&offer("x", 1, third)).unwrap();
     assert!(matches!(scene.room(&offer("y", 2, third)), Err(Full::Disk { .. })));
+}
+
+/// What a peer has in the directory of an earlier label, and what it was promised there, is its own.
+#[test]
+fn another_name_is_no_other_quota() {
+    let mut scene = Scene::new(12 * MIB);
+    let landing = scene.begun(&offer("x", 1, 10 * MIB));
+    scene.place = scene.inbox.place("desk").unwrap();
+    let second = offer("y", 2, 10 * MIB);
+    let names = BTreeSet::from(["laptop".to_owned()]);
+    assert!(matches!(scene.room_of(("peer", &names), &second), Err(Full::Peer { .. })));
+    let promise = scene.room_of(("other", &BTreeSet::new()), &second).unwrap();
+    landing.forget().unwrap();
+    assert!(scene.room_of(("peer", &names), &offer("z", 3, 10 * MIB)).is_ok(), "promised to somebody else");
+    drop(promise);
+    let _promise = scene.room_of(("peer", &names), &second).unwrap();
+    scene.place = scene.inbox.place("third").unwrap();
+    assert!(matches!(scene.room_of(("peer", &names), &offer("z", 3, 10 * MIB)), Err(Full::Peer { .. })));
 }

@@ -25,7 +25,8 @@ const PROVIDERS: &[&str] = &["ANTHROPIC_", "OPENAI_"];
 /// Ends of a name that make it a secret's.
 const SECRET_ENDS: &[&str] = &["_PAT", "_DSN", "_PW", "_PASS", "_AUTH", "_COOKIE"];
 /// Names that would make the shell run something else first, or that are the node's own.
-const FOREIGN: &[&str] = &["BASH_ENV", "ENV", "PS4", "SHELLOPTS", "BASHOPTS", "OLDPWD", "PWD"];
+const FOREIGN: &[&str] =
+    &["BASH_ENV", "ENV", "PS4", "SHELLOPTS", "BASHOPTS", "OLDPWD", "PWD", "MALLOC_ARENA_MAX"];
 
 /// Whether a variable stays out of a command's environment.
 pub(super) fn is_kept_out(name: &OsStr) -> bool {
