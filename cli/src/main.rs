@@ -13,6 +13,7 @@ mod error;
 mod local;
 mod log;
 mod output;
+mod pools;
 mod remote;
 mod signals;
 mod skew;
@@ -24,7 +25,7 @@ use clankers_node::store::Home;
 use clap::Parser;
 
 use crate::{
-    args::{Cli, Command, DaemonCommand, Mode, RpcCommand},
+    args::{Cli, Command, DaemonCommand, Mode, RpcCommand, StartArgs},
     error::{CliError, Outcome},
 };
 
@@ -105,6 +106,13 @@ fn run(cli: Cli) -> Outcome {
                 | Command::Rpc(RpcCommand::Start(_) | RpcCommand::SendFile(_) | RpcCommand::GetFile(_))
         )
     );
+    if let Some(
+        Command::Daemon(DaemonCommand::Start(StartArgs { detach: false, .. }))
+        | Command::Rpc(RpcCommand::Start(_)),
+    ) = &cli.command
+    {
+        pools::share_one();
+    }
     let mut builder = if serves {
         tokio::runtime::Builder::new_multi_thread()
     } else {

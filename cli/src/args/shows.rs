@@ -13,9 +13,8 @@ impl Command {
             Self::Daemon(command) => matches!(command, DaemonCommand::Status | DaemonCommand::Logs(_)),
             Self::Rpc(command) => match command {
                 RpcCommand::Id | RpcCommand::Discover(_) | RpcCommand::Peers(PeersCommand::List) => true,
-                RpcCommand::Transfers { command } => {
-                    matches!(command, None | Some(TransfersCommand::List))
-                }
+                RpcCommand::Transfers { command: Some(TransfersCommand::List(args)) } => args.id.is_none(),
+                RpcCommand::Transfers { command } => command.is_none(),
                 _ => false,
             },
             Self::Session(command) => matches!(

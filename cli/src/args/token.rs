@@ -8,7 +8,7 @@ use clankers_protocol::{
     money::NANO_PER_USD,
     request::{
         inspect::Question,
-        tokens::{CostLimit, Preset, Rights, with_file_rights},
+        tokens::{CostLimit, Preset, Rights, with_file_rights, with_max_total},
     },
     text,
 };
@@ -137,12 +137,16 @@ pub(crate) struct RightsArgs {
     /// The most it may read, write or send at a time, such as 10MB or 64KiB
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
+    /// The most that may be sent in all, such as 5GB: over the token's whole life, by its holder and all to whom it is
+    /// passed on; what is read or got from the node does not count. One that renews itself begins anew each time
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_total: Option<u64>,
 }
 
 impl RightsArgs {
-    /// The rights to send files, which travel beside the others.
+    /// The rights to send files, and how much in all, which travel beside the others.
     pub(crate) fn files(&self) -> Ext {
-        with_file_rights(self.drop, self.offer)
+        with_max_total(with_file_rights(self.drop, self.offer), self.max_total)
     }
 
     /// As the node is told.

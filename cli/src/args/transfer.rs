@@ -83,14 +83,13 @@ impl From<ConflictWord> for OnConflict {
     }
 }
 
-#[derive(Debug, Default, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum TransfersCommand {
     /// List them, the latest first
-    #[default]
-    List,
+    List(TransfersListArgs),
     /// Stop one; what arrived stays. One of this machine's can be resumed; one of another's not until it is forgotten
     Cancel {
-        /// Its id, or a unique prefix
+        /// Its id, or a unique prefix; ID@PEER for one that this peer began, where its id is another's too
         id: String,
     },
     /// Go on with one that this machine began
@@ -106,9 +105,25 @@ pub(crate) enum TransfersCommand {
     },
     /// Remove the record of one, and what arrived of it and is not whole
     Forget {
-        /// Its id, or a unique prefix
+        /// Its id, or a unique prefix; ID@PEER for one that this peer began, where its id is another's too
         id: String,
     },
+}
+
+impl Default for TransfersCommand {
+    fn default() -> Self {
+        Self::List(TransfersListArgs::default())
+    }
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct TransfersListArgs {
+    /// Show how far those are that run, and how each ends, until Ctrl-C
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Watch only this one, and end with it: its id, or a unique prefix
+    #[arg(requires = "watch")]
+    pub(crate) id: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

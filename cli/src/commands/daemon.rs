@@ -29,7 +29,9 @@ use crate::{
     args::{DaemonCommand, NetworkArgs, StartArgs},
     error::{CliError, Outcome},
     local::{Machine, no_node},
-    log, output, signals,
+    log, output,
+    pools::{ONE, POOLS},
+    signals,
 };
 
 /// Set for a node in the background: it leaves the terminal's session and says on standard output when it is
@@ -171,6 +173,9 @@ fn launch(home: &Home, network: &NetworkArgs) -> Result<Value, CliError> {
     }
     if let Some(mdns) = network.mdns {
         process.args(["--mdns", if mdns { "on" } else { "off" }]);
+    }
+    if std::env::var_os(POOLS).is_none() {
+        process.env(POOLS, ONE);
     }
     process.env(DETACHED, "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = process.spawn()?;

@@ -221,13 +221,18 @@ fn listed(discovery: &Discovery, own: NodeId) -> Vec<FoundPeer> {
                 claimed: found.label,
                 addrs: found.addrs.iter().map(ToString::to_string).collect(),
                 via: vec!["mdns".to_owned()],
-                version: Some(found.version),
+                version: Some(software(&found.version)),
                 last_seen: Some(found.last_seen),
                 ..stranger(found.id)
             };
             FoundPeer { peer, path: None, rtt_us: None, there: true, missed: false }
         })
         .collect()
+}
+
+/// What announces itself as clankers says its number only.
+fn software(version: &str) -> String {
+    if version.contains('/') { version.to_owned() } else { format!("clankers/{version}") }
 }
 
 fn of_node(node: MeshNode) -> FoundPeer {

@@ -47,8 +47,10 @@ pub(crate) async fn run(machine: &Machine, args: GetFileArgs, json: bool) -> Out
 fn remote_path(path: &str) -> Result<String, CliError> {
     match SafePath::from_source(path.trim_end_matches('/')) {
         Ok(path) => Ok(path.to_string()),
-        Err(error) => Err(CliError::usage(format!("{}: {error}", text::line(path, 200)))
-            .hint("name an export of that node and a path in it, such as music/album")),
+        Err(error) => {
+            Err(CliError::usage(format!("the path '{}' cannot be got: {error}", text::line(path, 200)))
+                .hint("name an export of that node and a path in it, such as music/album"))
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     args::MeshArgs,
     error::{CliError, Outcome},
-    local::Machine,
+    local::{Local, Machine},
     output::{self, ago},
     signals::Interrupts,
 };
@@ -43,13 +43,12 @@ pub(crate) async fn run(home: Home, args: MeshArgs, json: bool) -> Outcome {
             "! no node runs here, so nobody is asked: start it with 'clankers daemon start -d'"
         );
     }
-    let done = if args.watch {
-        watch(&local.client, args.timeout, json).await
-    } else {
-        match noted(&local.client, args.timeout).await {
-            Ok(nodes) => show(&nodes, json),
-            Err(error) => Err(error),
-        }
+    if args.watch {
+        return watch(&machine, local, args.timeout, json).await;
+    }
+    let done = match noted(&local.client, args.timeout).await {
+        Ok(nodes) => show(&nodes, json),
+        Err(error) => Err(error),
     };
     local.close().await;
     done
@@ -79,31 +78,70 @@ async fn noted(client: &Client, limit: Duration) -> Result<Vec<Noted>, CliError>
     }
 }
 
-/// Shows the view again whenever it says something else.
-async fn watch(client: &Client, limit: Duration, json: bool) -> Outcome {
+/// Shows the view again whenever it says something else. A node that stops is waited for.
+async fn watch(machine: &Machine, mut local: Local, limit: Duration, json: bool) -> Outcome {
     let mut interrupts = Interrupts::new().map_err(CliError::machine)?;
     let mut shown = String::new();
-    loop {
+    let done = loop {
         let nodes = tokio::select! {
-            nodes = noted(client, limit) => nodes?,
-            () = interrupts.next() => return Err(CliError::said(ExitKind::Interrupted)),
+            nodes = noted(&local.client, limit) => nodes,
+            () = interrupts.next() => break Err(CliError::said(ExitKind::Interrupted)),
         };
-        // Times and round trips change all the time: they alone are no news.
-        let says: Vec<_> = nodes.iter().map(gist).collect();
-        let says = format!("{says:?}");
-        if says != shown {
-            if !shown.is_empty() && !json {
-                output::lines([""])?;
+        let gone = match nodes {
+            Ok(nodes) => {
+                if let Err(error) = news(&nodes, &mut shown, json) {
+                    break Err(error);
+                }
+                // It is a look at what is remembered, and in the way of a node that starts.
+                local.in_process()
             }
-            shown = says;
-            show(&nodes, json)?;
+            Err(error) if error.kind == ExitKind::Unreachable => {
+                anstream::eprintln!("! this machine's node has gone; it is watched again when it is back");
+                true
+            }
+            Err(error) => break Err(error),
+        };
+        if gone {
+            local.close().await;
+            local = tokio::select! {
+                again = next_node(machine) => again?,
+                () = output::reader_gone() => return Err(CliError::unread()),
+                () = interrupts.next() => return Err(CliError::said(ExitKind::Interrupted)),
+            };
+            continue;
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = output::reader_gone() => return Err(CliError::unread()),
-            () = interrupts.next() => return Err(CliError::said(ExitKind::Interrupted)),
+            () = output::reader_gone() => break Err(CliError::unread()),
+            () = interrupts.next() => break Err(CliError::said(ExitKind::Interrupted)),
+        }
+    };
+    local.close().await;
+    done
+}
+
+/// Waits until a node runs here, and answers.
+async fn next_node(machine: &Machine) -> Result<Local, CliError> {
+    loop {
+        match machine.node().await {
+            Err(error) if error.kind == ExitKind::Unreachable => tokio::time::sleep(LOOK).await,
+            node => return node,
         }
     }
+}
+
+/// Shows what is not what was shown last. Times and round trips change all the time: they alone are no news.
+fn news(nodes: &[Noted], shown: &mut String, json: bool) -> Outcome {
+    let says: Vec<_> = nodes.iter().map(gist).collect();
+    let says = format!("{says:?}");
+    if says != *shown {
+        if !shown.is_empty() && !json {
+            output::lines([""])?;
+        }
+        *shown = says;
+        show(nodes, json)?;
+    }
+    Ok(())
 }
 
 fn gist((node, note): &Noted) -> impl std::fmt::Debug + use<> {

@@ -11,10 +11,12 @@ use clankers_protocol::{
     Message,
     limits::INVITE_BYTES,
     message::Ext,
+    refusal::ExitKind,
     request::team::{
         INVITE_PREFIX, TeamCreate, TeamCreated, TeamGrant, TeamGranted, TeamInvite, TeamInvited, TeamJoin,
         TeamJoined, TeamLeave, TeamLeft, TeamList, TeamListReply, TeamRemove, TeamRemoved,
     },
+    request::tokens::max_total,
     text::{self, Clean},
 };
 use serde_json::{Value, json};
@@ -161,7 +163,9 @@ async fn list(client: &Client, json: bool) -> Outcome {
         anstream::eprintln!("no teams yet: make one with 'clankers team create NAME', or join by an invite");
         return Ok(());
     }
-    Ok(show::teams(&reply.teams)?)
+    show::teams(&reply.teams)?;
+    show::forgotten(&reply.teams);
+    Ok(())
 }
 
 async fn leave(client: &Client, team: Option<String>, force: bool, json: bool) -> Outcome {
@@ -196,8 +200,13 @@ async fn grant(client: &Client, args: GrantArgs, json: bool) -> Outcome {
     let GrantArgs { team, rights, expire, nothing } = args;
     let ext = rights.files();
     let rights = (!nothing).then(|| rights.rights());
+    let most = max_total(&ext);
     let request = TeamGrant { leaf: None, team: team.team, rights, expire_secs: expire.as_secs(), ext };
     let granted: TeamGranted = ask(client, &request).await?;
+    if most != max_total(&granted.ext) {
+        let words = "the running node is of an earlier version: it gives members tokens without --max-total";
+        return Err(CliError::new(ExitKind::Unreachable, words).hint("restart the node, and grant it anew"));
+    }
     if json {
         return Ok(output::json(&show::team(&granted.team))?);
     }

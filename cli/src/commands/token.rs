@@ -26,10 +26,10 @@ const CID_CHARS: usize = 16;
 pub(crate) async fn run(home: Home, command: TokenCommand, json: bool) -> Outcome {
     // What can be wrong with the words is said before anything is opened.
     match command {
-        TokenCommand::Create(args) => make::create(&Machine::open(&home)?, args, json).await,
+        TokenCommand::Create(args) => Box::pin(make::create(&Machine::open(&home)?, args, json)).await,
         TokenCommand::Delegate(args) => {
             let from = source::choice(&args.from)?;
-            make::delegate(&Machine::open(&home)?, from, args, json).await
+            Box::pin(make::delegate(&Machine::open(&home)?, from, args, json)).await
         }
         TokenCommand::Import { file } => {
             let token = source::read(&file)?;

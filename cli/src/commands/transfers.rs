@@ -1,50 +1,48 @@
 //! `rpc transfers`: files on their way. What this machine began is in records that every command reads; what comes in,
 //! its node knows.
 
+mod listed;
+mod watch;
+
 use std::time::{Duration, Instant};
 
-use clankers_client::{
-    Client,
-    transfer::{Direction, Job, Record, RecordError, State, TransferError, forget_parts},
-};
+use clankers_client::transfer::{Direction, Job, Record, RecordError, State, TransferError, forget_parts};
 use clankers_protocol::{
     message::Ext,
     refusal::ExitKind,
     request::transfer::{
-        keeping::{
-            self, TransferChange, TransferEdit, TransferEdited, TransferInfo, TransferList,
-            TransferListReply, TransferState,
-        },
+        keeping::{TransferChange, TransferEdit, TransferEdited},
         with_limit_rate,
     },
     text,
 };
 use serde_json::{Value, json};
 
+use self::listed::{Line, lines};
 use super::{
-    carry::{Carrier, records, short, shown_name},
-    progress::size,
+    carry::{Carrier, records, short},
     send,
 };
 use crate::{
     args::TransfersCommand,
     error::{CliError, Outcome},
     local::Machine,
-    output::{self, ago, rfc3339},
+    output,
 };
 
 /// How long a transfer that was asked to stop may take for it (time).
 const STOP: Duration = Duration::from_secs(10);
+/// How long the node may take to answer for a list (time).
+const REPLY: Duration = Duration::from_secs(30);
 /// How often is looked whether it has (time).
 const LOOK: Duration = Duration::from_millis(50);
 /// Errors that are told beneath the list, the latest (count); '--json' has all.
 const WHYS: usize = 5;
-/// Characters of a name in a list.
-const NAME_CHARS: usize = 48;
 
 pub(crate) async fn run(machine: &Machine, command: TransfersCommand, json: bool) -> Outcome {
     match command {
-        TransfersCommand::List => list(machine, json).await,
+        TransfersCommand::List(args) if args.watch => watch::run(machine, args.id.as_deref(), json).await,
+        TransfersCommand::List(_) => list(machine, json).await,
         TransfersCommand::Cancel { id } => cancel(machine, &id, json).await,
         TransfersCommand::Resume { id, limit_rate, detach } => {
             resume(machine, &id, (limit_rate, detach), json).await
@@ -53,139 +51,22 @@ pub(crate) async fn run(machine: &Machine, command: TransfersCommand, json: bool
     }
 }
 
-/// One line of the list.
-struct Line {
-    id: String,
-    direction: &'static str,
-    peer: String,
-    name: String,
-    state: &'static str,
-    bytes: u64,
-    total: u64,
-    files: u64,
-    error: Option<String>,
-    at: clankers_protocol::Timestamp,
-    receipt: Option<Value>,
-}
-
 async fn list(machine: &Machine, json: bool) -> Outcome {
-    let kept = records(machine).list().map_err(TransferError::from)?;
-    let mut lines: Vec<Line> = kept.iter().map(recorded).collect();
     let local = machine.node_or_hall().await?;
-    let incoming = all(&local.client).await;
+    let found = lines(machine, Some((&local.client, REPLY))).await;
     local.close().await;
-    for info in incoming? {
-        if !lines.iter().any(|line| line.id == info.transfer.to_string()) {
-            lines.push(known(&info));
-        }
-    }
-    lines.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.id.cmp(&b.id)));
+    let lines = found?;
     if json {
-        return Ok(output::json(&Value::Array(lines.iter().map(as_json).collect()))?);
+        return Ok(output::json(&Value::Array(lines.iter().map(Line::as_json).collect()))?);
     }
     let now = clankers_node::clock::now();
-    let rows: Vec<[String; 7]> = lines.iter().map(|line| row(line, now)).collect();
-    output::table(["ID", "WAY", "PEER", "NAME", "STATE", "DONE", "WHEN"], &rows)?;
+    let rows: Vec<[String; 9]> = lines.iter().map(|line| line.row(now)).collect();
+    output::table(["ID", "WAY", "PEER", "NAME", "STATE", "DONE", "RATE", "LEFT", "WHEN"], &rows)?;
     for line in lines.iter().filter(|line| line.error.is_some()).take(WHYS) {
         let (id, error) = (text::head(&line.id, 10), line.error.as_deref().unwrap_or_default());
         anstream::eprintln!("! {id}: {}", text::line(error, 300));
     }
     Ok(())
-}
-
-fn recorded(record: &Record) -> Line {
-    let receipt = record.receipt.as_ref().map(|receipt| {
-        json!({
-            "files": receipt.files, "bytes": receipt.bytes, "sent_bytes": receipt.sent_bytes, "root": receipt.root,
-            "name": receipt.name, "signed": receipt.signed, "signature": receipt.signature,
-        })
-    });
-    Line {
-        id: record.id.clone(),
-        direction: match record.direction {
-            Direction::Send => "send",
-            Direction::Get => "get",
-        },
-        peer: if record.peer.len() > 64 { record.subject.short() } else { record.peer.clone() },
-        name: shown_name(record),
-        state: record.state.word(),
-        bytes: record.bytes,
-        total: record.total,
-        files: record.files,
-        error: record.error.clone().filter(|_| !matches!(record.state, State::Done | State::Running)),
-        at: record.updated,
-        receipt,
-    }
-}
-
-fn known(info: &TransferInfo) -> Line {
-    Line {
-        id: info.transfer.to_string(),
-        direction: match info.direction {
-            keeping::Direction::Send => "send",
-            keeping::Direction::Receive => "receive",
-        },
-        peer: info.label.clone().unwrap_or_else(|| info.peer.short()),
-        name: info.name.clone(),
-        state: state_word(info.state),
-        bytes: info.done_bytes,
-        total: info.bytes,
-        files: info.files.into(),
-        error: info.error.clone(),
-        at: info.at,
-        receipt: None,
-    }
-}
-
-fn state_word(state: TransferState) -> &'static str {
-    match state {
-        TransferState::Running => "running",
-        TransferState::Waiting => "waiting",
-        TransferState::Interrupted => "interrupted",
-        TransferState::Done => "done",
-        TransferState::Failed => "failed",
-        TransferState::Cancelled => "cancelled",
-    }
-}
-
-fn row(line: &Line, now: clankers_protocol::Timestamp) -> [String; 7] {
-    let done = if line.total == 0 || line.bytes == line.total {
-        size(line.bytes)
-    } else {
-        format!("{} of {}", size(line.bytes), size(line.total))
-    };
-    [
-        text::head(&line.id, 10).to_owned(),
-        line.direction.to_owned(),
-        line.peer.clone(),
-        text::line(&line.name, NAME_CHARS),
-        line.state.to_owned(),
-        done,
-        ago(line.at, now),
-    ]
-}
-
-fn as_json(line: &Line) -> Value {
-    json!({
-        "id": line.id, "direction": line.direction, "peer": line.peer, "name": line.name, "state": line.state,
-        "bytes": line.bytes, "total": line.total, "files": line.files, "error": line.error,
-        "at": rfc3339(line.at), "receipt": line.receipt,
-    })
-}
-
-/// All that the node knows, page by page.
-async fn all(client: &Client) -> Result<Vec<TransferInfo>, CliError> {
-    let mut found = Vec::new();
-    loop {
-        let skip = u32::try_from(found.len()).unwrap_or(u32::MAX);
-        let page: TransferListReply =
-            client.ask(&TransferList { leaf: None, skip, ext: Ext::default() }).await?;
-        let is_last = page.more == 0 || page.transfers.is_empty();
-        found.extend(page.transfers);
-        if is_last {
-            return Ok(found);
-        }
-    }
 }
 
 /// The record of this name; none when it may be one that comes in.

@@ -1,6 +1,8 @@
 use clap::Parser;
 use proptest::prelude::*;
 
+use clankers_protocol::request::tokens::max_total;
+
 use super::*;
 use crate::args::{Cli, Command};
 
@@ -12,11 +14,15 @@ fn parse(words: &[&str]) -> Result<TokenCommand, clap::Error> {
     }
 }
 
-fn rights(words: &[&str]) -> Rights {
+fn create(words: &[&str]) -> CreateArgs {
     match parse(&[&["create", "--for", "x"], words].concat()).unwrap() {
-        TokenCommand::Create(args) => args.rights.rights(),
+        TokenCommand::Create(args) => args,
         other => panic!("{other:?}"),
     }
+}
+
+fn rights(words: &[&str]) -> Rights {
+    create(words).rights.rights()
 }
 
 #[test]
@@ -41,6 +47,9 @@ fn every_flag_narrows_what_it_says() {
     assert_eq!(got, wanted);
     assert_eq!(rights(&["--max-cost", "none"]).cost, CostLimit::Unlimited);
     assert_eq!(rights(&["--max-size", "64KiB"]).max_size, Some(65_536));
+    let CreateArgs { rights, .. } = create(&["--drop", "--max-total", "5GB"]);
+    assert_eq!(max_total(&rights.files()), Some(5_000_000_000));
+    assert_eq!(max_total(&create(&["--offer"]).rights.files()), None);
 }
 
 #[test]
@@ -59,6 +68,7 @@ fn what_makes_no_sense_is_refused() {
         &["--concurrent", "0"],
         &["--max-size", "big"],
         &["--max-size", "-1"],
+        &["--max-total", "99999999999999999999"],
         &["--path", ""],
         &["--expire", "0s"],
     ] {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clankers_client::{Client, Way};
+use clankers_node::mesh::Path;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -80,7 +81,10 @@ impl Road {
     pub(crate) fn look(&self) -> String {
         let Some(client) = self.last() else { return NO_WAY.into() };
         let connection = client.connection();
-        format!("{} {:.1} ms", connection.path().word(), connection.rtt().as_secs_f64() * 1e3)
+        match connection.path() {
+            Path::Unknown => String::new(),
+            path => format!("{} {:.1} ms", path.word(), connection.rtt().as_secs_f64() * 1e3),
+        }
     }
 
     /// The connection that was kept, or a new one.

@@ -4,18 +4,20 @@ use clankers_client::transfer::{Phase, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use unicode_width::UnicodeWidthStr;
 
-use super::{clock, left, phase_word, size};
+use super::{
+    clock, left, phase_word,
+    screen::{MARGIN, columns},
+    size,
+};
 
 /// How long a bar is: the longest that fits (columns). Few lengths, so that it does not change with every number.
 const BARS: [usize; 3] = [24, 16, 8];
 /// So much of a name is shown before the bar or the numbers have to give way (columns).
-const NAME_LEAST: usize = 12;
+pub(super) const NAME_LEAST: usize = 12;
+/// The same of a name with its peer's before it (columns).
+pub(super) const LABEL_LEAST: usize = 24;
 /// Between a name and the numbers (columns).
 const GAP: usize = 2;
-/// The width when the terminal does not say (columns).
-const COLUMNS: usize = 80;
-/// What stays free at the end of a row (columns): a terminal may break one that is full.
-const MARGIN: usize = 1;
 
 /// What stands on the row.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,9 +27,9 @@ struct Row {
     words: String,
 }
 
-/// Draws it.
-pub(super) fn draw(bar: &ProgressBar, name: &str, progress: &Progress, rate: u64) {
-    let row = row(name, progress, rate, columns());
+/// Draws it; so much of the name is worth more than the bar (columns).
+pub(super) fn draw(bar: &ProgressBar, (name, least): (&str, usize), progress: &Progress) {
+    let row = row((name, least), progress, progress.rate_bps, columns());
     let template = match row.bar {
         Some(long) => format!("{{bar:{long}.cyan/dim}} {{msg}}"),
         None => "{spinner} {msg}".to_owned(),
@@ -41,19 +43,13 @@ pub(super) fn draw(bar: &ProgressBar, name: &str, progress: &Progress, rate: u64
     bar.tick();
 }
 
-/// Columns of the terminal that bars are drawn on.
-fn columns() -> usize {
-    let size = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| usize::from(size.ws_col));
-    if size == 0 { COLUMNS } else { size }
-}
-
 /// What fits on a row of so many columns: first the numbers that matter least give way, then the bar, then the name.
-fn row(name: &str, progress: &Progress, rate: u64, columns: usize) -> Row {
+fn row((name, least): (&str, usize), progress: &Progress, rate: u64, columns: usize) -> Row {
     // A spinner and its space, at least.
     let room = columns.saturating_sub(MARGIN + 2);
     let (whole, mut chosen) = (name.width(), String::new());
     for numbers in numbers(progress, rate) {
-        let fits = numbers.width() + GAP + whole.min(NAME_LEAST) <= room;
+        let fits = numbers.width() + GAP + whole.min(least) <= room;
         chosen = numbers;
         if fits {
             break;
@@ -62,10 +58,10 @@ fn row(name: &str, progress: &Progress, rate: u64, columns: usize) -> Row {
     let left = room.saturating_sub(chosen.width() + GAP);
     let is_moving = matches!(progress.phase, Phase::Running | Phase::Finishing);
     // A bar takes the place of the spinner.
-    let beside = |bar: &usize| (left + 1).checked_sub(*bar).is_some_and(|left| left >= whole.min(NAME_LEAST));
+    let beside = |bar: &usize| (left + 1).checked_sub(*bar).is_some_and(|left| left >= whole.min(least));
     let roomy = |bar: &usize| (left + 1).checked_sub(*bar).is_some_and(|left| left >= whole);
-    let [.., least] = BARS;
-    let bar = BARS.into_iter().find(roomy).or(Some(least).filter(beside)).filter(|_| is_moving);
+    let [.., shortest] = BARS;
+    let bar = BARS.into_iter().find(roomy).or(Some(shortest).filter(beside)).filter(|_| is_moving);
     let left = bar.map_or(left, |bar| (left + 1).saturating_sub(bar));
     let words = format!("{}{:GAP$}{chosen}", cut(name, left), "");
     Row { bar, words: cut(words.trim_start(), room) }
@@ -112,6 +108,10 @@ mod tests {
         Progress { phase, bytes, total, files: 0, all_files: 1, ..Progress::default() }
     }
 
+    fn row(name: &str, progress: &Progress, rate: u64, columns: usize) -> Row {
+        super::row((name, NAME_LEAST), progress, rate, columns)
+    }
+
     /// Columns of a row as it is drawn.
     fn drawn(row: &Row) -> usize {
         row.bar.unwrap_or(1) + 1 + row.words.width()
@@ -125,10 +125,10 @@ mod tests {
         assert_eq!(row("film", &progress, rate, 80), Row { bar: Some(16), words: words.into() });
         assert_eq!(row("film", &progress, rate, 120), Row { bar: Some(24), words: words.into() });
         let long = "the-one-that-was-made-in-summer";
-        let words = "the-one-that-wa…  7.0 MiB of 60.0 MiB  0/1 files  4.0 MiB/s  0:13 left";
+        let words = "the-one-that-…  7.0 MiB of 60.0 MiB  0/1 files  4.0 MiB/s  0:13 left";
         assert_eq!(row(long, &progress, rate, 80), Row { bar: Some(8), words: words.into() });
         let words = "the-one-tha…  11%  4.0 MiB/s  0:13 left";
-        assert_eq!(row(long, &progress, rate, 42), Row { bar: None, words: words.into() });
+        assert_eq!(row(long, &progress, rate, 44), Row { bar: None, words: words.into() });
     }
 
     #[test]
@@ -159,7 +159,11 @@ mod tests {
             for columns in 0..200 {
                 for rate in [0, 1, 1023 * MIB] {
                     let row = row(name, &progress, rate, columns);
-                    assert!(drawn(&row) < columns.max(4), "{columns}: {} {row:?}", drawn(&row));
+                    assert!(
+                        drawn(&row) + MARGIN <= columns.max(MARGIN + 2),
+                        "{columns}: {} {row:?}",
+                        drawn(&row)
+                    );
                     assert!(columns < 40 || row.words.len() > 2, "{columns}: {row:?}");
                 }
             }
@@ -174,16 +178,26 @@ mod tests {
         assert_eq!(cut("abc", 2), "a…");
         assert_eq!((cut("abc", 1).as_str(), cut("abc", 0).as_str()), ("…", ""));
         let row = row(&"映".repeat(32), &running(7 * MIB, 60 * MIB), 4 * MIB, 80);
-        assert!(row.words.starts_with("映映映映映映映…  7.0 MiB of"), "{row:?}");
-        assert!((76..80).contains(&drawn(&row)), "{row:?}");
+        assert!(row.words.starts_with("映映映映映映…  7.0 MiB of"), "{row:?}");
+        assert!((74..=77).contains(&drawn(&row)), "{row:?}");
+    }
+
+    #[test]
+    fn a_label_is_worth_more_than_the_bar() {
+        let words = "← f6550866a0: film  7.0 MiB of 60.0 MiB  0/1 files  4.0 MiB/s  0:13 left";
+        let label = ("← f6550866a0: film", LABEL_LEAST);
+        let row = super::row(label, &running(7 * MIB, 60 * MIB), 4 * MIB, 80);
+        assert_eq!(row, Row { bar: None, words: words.into() });
+        let row = super::row(label, &running(7 * MIB, 60 * MIB), 4 * MIB, 90);
+        assert_eq!(row, Row { bar: Some(8), words: words.into() });
     }
 
     #[test]
     fn narrow_rows_keep_what_matters() {
         let words = |columns| row("film", &running(7 * MIB, 60 * MIB), 4 * MIB, columns).words;
-        assert_eq!(words(60), "film  7.0 MiB of 60.0 MiB  4.0 MiB/s  0:13 left");
-        assert_eq!(words(40), "film  11%  4.0 MiB/s  0:13 left");
-        assert_eq!(words(24), "film  11%  0:13 left");
-        assert_eq!(words(14), "film  11%");
+        assert_eq!(words(62), "film  7.0 MiB of 60.0 MiB  4.0 MiB/s  0:13 left");
+        assert_eq!(words(42), "film  11%  4.0 MiB/s  0:13 left");
+        assert_eq!(words(26), "film  11%  0:13 left");
+        assert_eq!(words(16), "film  11%");
     }
 }

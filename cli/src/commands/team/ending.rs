@@ -16,6 +16,9 @@ pub(super) fn warnings(team: &TeamRecord, members: &[Noted], now: Timestamp) -> 
     let mut lines = Vec::new();
     for (member, note) in members {
         let Some(ends) = member.expires.filter(|ends| ends.since(now) < SOON_MS) else { continue };
+        if note.invited {
+            continue;
+        }
         // One that renews itself is short when its owner wanted it so.
         if member.state == MemberState::Removed || (note.renews == Some(true) && !note.overdue) {
             continue;
@@ -83,7 +86,7 @@ mod tests {
             load: None,
             expires: Some(NOW.plus_ms(ends_in)),
         };
-        (record, MemberNote { renews: Some(renews), overdue, goodbye: None })
+        (record, MemberNote { renews: Some(renews), overdue, ..MemberNote::default() })
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use clankers_client::Client;
 use clankers_protocol::{
     message::Ext,
+    refusal::RefusalCode,
     request::team::{
         Goodbye, MemberLoad, MemberNote, MemberRecord, MemberState, TeamMembers, TeamMembersReply, TeamRecord,
     },
@@ -31,7 +32,7 @@ pub(super) fn team(team: &TeamRecord) -> Value {
     let template = team.template.as_ref().map(|template| {
         json!({"grants": template.grants, "expire_secs": template.expire_secs, "given": template.given})
     });
-    let ended = team.ended.map(|code| clankers_protocol::refusal::RefusalCode::from_number(code).name());
+    let ended = team.ended.map(|code| RefusalCode::from_number(code).name());
     json!({
         "id": team.id,
         "did": team.id.did(),
@@ -53,7 +54,7 @@ pub(super) fn teams(teams: &[TeamRecord]) -> io::Result<()> {
         .iter()
         .map(|team| {
             let role = match (team.ended, team.keeper, team.admin) {
-                (Some(code), _, _) => clankers_protocol::refusal::RefusalCode::from_number(code).name(),
+                (Some(code), _, _) => RefusalCode::from_number(code).name(),
                 (None, true, _) => "keeper",
                 (None, false, true) => "admin",
                 (None, false, false) => "member",
@@ -64,6 +65,21 @@ pub(super) fn teams(teams: &[TeamRecord]) -> io::Result<()> {
         })
         .collect();
     output::table(["TEAM", "ID", "ROLE", "THERE", "UNTIL", "GIVES MEMBERS"], &rows)
+}
+
+/// Says of memberships that are refused before they end why that is, and what to do.
+pub(super) fn forgotten(teams: &[TeamRecord]) {
+    let now = clankers_node::clock::now();
+    let expired = |team: &&TeamRecord| team.ended == Some(RefusalCode::Expired.number());
+    for team in teams.iter().filter(expired).filter(|team| team.expires > now) {
+        anstream::eprintln!(
+            "! {} holds until {}, and this node refuses it: its clock was later than that before it was put right, and it \
+             forgot then what had been revoked\n  \
+             join again by a new invite, or begin anew: 'clankers token revoke --all' withdraws every token that this node gave",
+            name(team),
+            rfc3339(team.expires)
+        );
+    }
 }
 
 pub(super) async fn members(client: &Client, choice: Option<String>, json: bool) -> Outcome {
@@ -85,7 +101,7 @@ pub(super) async fn members(client: &Client, choice: Option<String>, json: bool)
                 label,
                 member.id.short(),
                 role.to_owned(),
-                standing(member.state, note.goodbye).to_owned(),
+                if note.invited { "invited" } else { standing(member.state, note.goodbye) }.to_owned(),
                 way(member.path.as_deref(), member.rtt_us),
                 load(member.load),
                 seen,
@@ -137,6 +153,7 @@ fn value((member, note): &Noted) -> Value {
         "expires": member.expires.map(rfc3339),
         "renews": note.renews,
         "goodbye": note.goodbye.map(goodbye),
+        "invited": note.invited,
     })
 }
 

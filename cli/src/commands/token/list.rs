@@ -3,7 +3,8 @@
 use clankers_client::Client;
 use clankers_protocol::{
     message::Ext,
-    request::tokens::{TokenEntry, TokenList, TokenListReply, TokenRecord, TokenState},
+    request::tokens::{TokenEntry, TokenList, TokenListReply, TokenRecord, TokenState, received},
+    text,
 };
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ pub(super) async fn run(machine: &Machine, json: bool) -> Outcome {
     local.close().await;
     let tokens = tokens?;
     if json {
-        return Ok(output::json(&Value::Array(tokens.iter().map(entry).collect()))?);
+        return Ok(output::json(&Value::Array(tokens.iter().map(listed).collect()))?);
     }
     if tokens.is_empty() {
         anstream::eprintln!("no tokens issued or held");
@@ -31,21 +32,27 @@ pub(super) async fn run(machine: &Machine, json: bool) -> Outcome {
     Ok(output::table(["", "NODE", "STATE", "UNTIL", "SPENT", "CID", "MAY"], &rows)?)
 }
 
+/// A token, and what was received here under it (bytes).
+type Listed = (TokenEntry, Option<u64>);
+
 /// Every token issued or held, page by page.
-async fn all(client: &Client) -> Result<Vec<TokenEntry>, CliError> {
+async fn all(client: &Client) -> Result<Vec<Listed>, CliError> {
     let mut tokens = Vec::new();
     loop {
         let request = TokenList { leaf: None, skip: tokens.len() as u64, ext: Ext::default() };
         let reply: TokenListReply = client.ask(&request).await?;
         let ended = reply.more == 0 || reply.tokens.is_empty();
-        tokens.extend(reply.tokens);
+        let came = received(&reply.ext);
+        let of =
+            |place: usize| came.iter().find(|(at, _)| usize::from(*at) == place).map(|(_, bytes)| *bytes);
+        tokens.extend(reply.tokens.into_iter().enumerate().map(|(place, token)| (token, of(place))));
         if ended {
             return Ok(tokens);
         }
     }
 }
 
-fn row(entry: &TokenEntry) -> [String; 7] {
+fn row((entry, received): &Listed) -> [String; 7] {
     let token = &entry.record;
     let (way, other) =
         if token.issued { ("issued to", token.audience) } else { ("held from", token.subject) };
@@ -55,10 +62,26 @@ fn row(entry: &TokenEntry) -> [String; 7] {
         other.short(),
         state(entry.state).to_owned(),
         format!("{}{renews}", when(token.expires)),
-        entry.spent.map(|spent| spent.to_string()).unwrap_or_default(),
+        used(entry, *received),
         short(&token.cid),
         token.grants.join("; "),
     ]
+}
+
+/// Money, and files that came.
+fn used(entry: &TokenEntry, received: Option<u64>) -> String {
+    let spent = entry.spent.map(|spent| spent.to_string());
+    let came = received.map(|bytes| format!("{} sent here", text::size(bytes)));
+    spent.into_iter().chain(came).collect::<Vec<_>>().join(", ")
+}
+
+/// A token of the list, as JSON.
+fn listed((token, received): &Listed) -> Value {
+    let mut out = entry(token);
+    if let Value::Object(fields) = &mut out {
+        fields.insert("received".into(), json!(received));
+    }
+    out
 }
 
 /// A state in words.
@@ -78,6 +101,8 @@ pub(super) fn entry(entry: &TokenEntry) -> Value {
         fields.insert("state".into(), json!(entry.state.name()));
         fields.insert("renew".into(), json!(entry.renew));
         fields.insert("spent".into(), json!(entry.spent));
+        // Told beside the list, by the node that counts.
+        fields.insert("received".into(), Value::Null);
     }
     out
 }

@@ -4,10 +4,12 @@ use clankers_auth::words;
 use clankers_protocol::{
     NodeId,
     message::Ext,
+    refusal::ExitKind,
     request::{
         revocation::{TokenForget, TokenForgotten},
         tokens::{
             TokenChoice, TokenCreate, TokenCreated, TokenDelegate, TokenImport, TokenImported, TokenRecord,
+            max_total,
         },
     },
     text::Clean,
@@ -34,7 +36,19 @@ pub(super) async fn create(machine: &Machine, args: CreateArgs, json: bool) -> O
         renew: args.renew,
     };
     let made = ask(machine, &request).await?;
+    understood(&request.ext, &made)?;
     hand_over(machine, made, &args.audience, args.deliver, json).await
+}
+
+/// Whether the running node knew all that was asked: an earlier version makes tokens without a total.
+fn understood(asked: &Ext, made: &TokenCreated) -> Outcome {
+    if max_total(asked) == max_total(&made.ext) {
+        return Ok(());
+    }
+    let words = "the running node is of an earlier version: it made a token without --max-total";
+    let revoke = format!("take it back: clankers token revoke {}", made.record.cid);
+    let error = CliError::new(ExitKind::Unreachable, words);
+    Err(error.hint("restart the node, and make the token anew").hint(revoke))
 }
 
 pub(super) async fn delegate(
@@ -52,6 +66,7 @@ pub(super) async fn delegate(
         expire_secs: args.expire.map(|time| time.as_secs()),
     };
     let made = ask(machine, &request).await?;
+    understood(&request.ext, &made)?;
     hand_over(machine, made, &args.audience, args.deliver, json).await
 }
 
