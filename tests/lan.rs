@@ -2,7 +2,7 @@
 //! mDNS beside them.
 //!
 //! [`meshes`] that come, go and move; [`interop`] with python-zeroconf, avahi and dig; the [`doctor`]. Teams of real nodes:
-//! a [`partition`] of three minutes (slow), a member that is [`killed`] or [`moves`], [`clocks`] that are wrong by a year, a
+//! a [`partition`] of three minutes (slow), a member that is [`killed`] or [`moves`], or has two [`networks`], [`clocks`] that are wrong by a year, a
 //! [`relay`] of one's own that is killed.
 
 #![cfg(target_os = "linux")]
@@ -27,6 +27,8 @@ mod killed;
 mod meshes;
 #[path = "lan/moves.rs"]
 mod moves;
+#[path = "lan/networks.rs"]
+mod networks;
 #[path = "lan/partition.rs"]
 mod partition;
 #[path = "lan/place.rs"]

@@ -163,8 +163,8 @@ fn says(node: &Node, what: &str, holds: impl Fn(&serde_json::Value) -> bool) {
     });
 }
 
-/// A clock that jumps while the node runs (a machine that wakes, a wrong time server) ends no team: it runs again once the
-/// clock is right. What members may do here is judged by the latest time that the process has seen, until its next start.
+/// A clock that jumps while the node runs (a machine that wakes, a wrong time server), or is ahead at two starts, ends no team
+/// and no token: all of it holds again once the clock is right.
 #[test]
 fn a_clock_that_is_wrong_for_a_moment_ends_no_team() {
     let library = match library() {
@@ -175,7 +175,7 @@ fn a_clock_that_is_wrong_for_a_moment_ends_no_team() {
     let anna = place.node(0, "anna", "on");
     let clock = Clock::live(&place, &library, 1, "carl");
     clock.set("+0");
-    let carl = on_lan("on").on(&clock.home);
+    let mut carl = on_lan("on").on(&clock.home);
     team("core", &[&carl, &anna]);
     greps_soon(&anna, "carl", HEARD);
     says(&carl, "carl gave anna a token", |team| team["grants"]["given"] == 1);
@@ -190,4 +190,18 @@ fn a_clock_that_is_wrong_for_a_moment_ends_no_team() {
     clock.set("+0");
     says(&carl, "it runs again", |team| team["ended"].is_null() && team["alive"] == 2);
     all_alive(&anna, &[&anna, &carl]);
+    greps_soon(&anna, "carl", HEARD);
+
+    for _ in 0..2 {
+        carl.kill9();
+        clock.set("+730d");
+        carl.restart();
+        says(&carl, "by that clock it is over", |team| team["ended"] == "expired");
+    }
+    carl.kill9();
+    clock.set("+0");
+    carl.restart();
+    says(&carl, "it runs", |team| team["ended"].is_null() && team["alive"] == 2);
+    all_alive(&anna, &[&anna, &carl]);
+    greps_soon(&anna, "carl", HEARD);
 }

@@ -12,7 +12,8 @@
 //!
 //! A block that opens with `LANGUAGE NAME FILE` is that file, in the directory where NAME's commands are typed.
 //!
-//! Every machine finds the directory `$STICK`: what carries a file from one to another.
+//! Commands that not every machine has may stand in a directory that is given to the guide: they are taken from there where
+//! the machine has none. Every machine finds the directory `$STICK`: what carries a file from one to another.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -44,6 +45,7 @@ struct Step {
 #[derive(Debug)]
 pub struct Guide {
     binary: PathBuf,
+    tools: Option<PathBuf>,
     stick: TempDir,
     machines: BTreeMap<String, NodeHome>,
     running: BTreeMap<String, (Process, usize)>,
@@ -56,9 +58,19 @@ pub struct Guide {
 /// At the first that does not print what stands beneath it, or does not end as it says.
 #[must_use]
 pub fn run(binary: &Path, markdown: &str) -> usize {
+    run_with(binary, None, markdown)
+}
+
+/// The same with a directory of commands that this machine may lack.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn run_with(binary: &Path, tools: Option<&Path>, markdown: &str) -> usize {
     let stick = tempfile::tempdir().expect("a temporary directory");
     let mut guide = Guide {
         binary: binary.to_owned(),
+        tools: tools.map(Path::to_owned),
         stick,
         machines: BTreeMap::new(),
         running: BTreeMap::new(),
@@ -106,7 +118,8 @@ impl Guide {
         home.furnish(&mut shell);
         let beside = self.binary.parent().expect("the binary's directory");
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let paths = std::iter::once(beside.to_owned()).chain(std::env::split_paths(&path));
+        let paths =
+            std::iter::once(beside.to_owned()).chain(std::env::split_paths(&path)).chain(self.tools.clone());
         shell
             .env("PATH", std::env::join_paths(paths).expect("a search path"))
             .env("STICK", self.stick.path());

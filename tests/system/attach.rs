@@ -9,7 +9,7 @@ mod manners;
 #[path = "attach/roles.rs"]
 mod roles;
 #[path = "attach/terminal.rs"]
-mod terminal;
+pub(crate) mod terminal;
 #[path = "attach/typing.rs"]
 mod typing;
 #[path = "attach/waiting.rs"]

@@ -259,3 +259,24 @@ fn one_in_the_background_lets_go_of_its_starter() {
         assert_eq!(target, Path::new(wanted), "{descriptor}");
     }
 }
+
+/// Each thread's own pool of memory would grow for hours; what the owner has set stands.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_node_has_one_pool_of_memory_unless_somebody_said_how_many() {
+    let pools = |pid: u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).expect("an environment");
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        environment.split('\0').find_map(|one| one.strip_prefix("MALLOC_ARENA_MAX=").map(str::to_owned))
+    };
+    let node = NodeHome::new(BIN).start();
+    assert_eq!(pools(node.pid()).as_deref(), Some("1"));
+    let node = Start::new().env("MALLOC_ARENA_MAX", "3").on(&NodeHome::new(BIN));
+    assert_eq!(pools(node.pid()).as_deref(), Some("3"));
+    let home = NodeHome::new(BIN);
+    let started = home.cli(["daemon", "start", "-d", "--json"]).args(QUIET).run().ok().json();
+    let pid = u32::try_from(started["pid"].as_u64().expect("a pid")).expect("a small number");
+    let found = pools(pid);
+    home.cli(["daemon", "stop"]).run().ok();
+    assert_eq!(found.as_deref(), Some("1"));
+}

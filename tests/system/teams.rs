@@ -9,6 +9,7 @@
 //! - [`soak`]: a minute, or an hour, of coming and going
 //! - [`curious`]: what others learn
 //! - [`again`]: answers of others that are not quite in order
+//! - [`forgotten`]: a node whose clock was ahead for long
 //! - [`hostile`]: members and strangers that do not keep to the rules
 //! - [`wording`]: what a newcomer reads
 //! - [`seen`]: what `mesh`, `rpc discover` and `rpc peers` show; [`discover`]: that command on a network
@@ -23,6 +24,8 @@ mod claims;
 mod curious;
 #[path = "teams/discover.rs"]
 mod discover;
+#[path = "teams/forgotten.rs"]
+mod forgotten;
 #[path = "teams/hostile.rs"]
 mod hostile;
 #[path = "teams/lasting.rs"]
@@ -56,12 +59,17 @@ const HEALED: Duration = Duration::from_secs(240);
 
 /// A node that calls itself so, with a file of that name in its workspace.
 fn node(label: &str) -> Node {
+    furnished(label).start()
+}
+
+/// Its home.
+fn furnished(label: &str) -> NodeHome {
     let home = NodeHome::new(BIN);
     // The home is made by the first command, so that its mode is the product's.
     let _key = home.id();
     home.settings(&format!("label = \"{label}\"\n"));
     home.file("whose.txt", format!("TODO of {label}\n"));
-    home.start()
+    home
 }
 
 /// A team of these: the first made it.

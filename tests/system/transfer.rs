@@ -10,10 +10,13 @@
 //! - [`faults`]: sources that change, disks that fill, tokens that end
 //! - [`getting`]: the same of what is got, and [`skips`]: what is left out of either
 //! - [`cancels`]: what is cancelled, forgotten, and taken up again
+//! - [`same_ids`]: what several call by one id
 //! - [`damage`]: what rots between two attempts
 //! - [`stalls`]: sides that stand still
+//! - [`totals`]: what may come under a token in all, and from a peer whatever its label
 //! - [`wire`]: peers that do not keep to the rules, as [`peer`] plays them
 //! - [`found`]: what a review found
+//! - [`watching`]: how far they are, at either end
 //! - [`words`]: what the commands say, and how they end; [`page`]: what they print for programs
 //!
 //! What is interrupted amid a transfer is sent at [`SLOW`]: so no machine is quick enough to be done before.
@@ -48,6 +51,8 @@ mod listing;
 mod page;
 #[path = "transfer/peer.rs"]
 mod peer;
+#[path = "transfer/same_ids.rs"]
+mod same_ids;
 #[path = "transfer/sending.rs"]
 mod sending;
 #[path = "transfer/showing.rs"]
@@ -56,6 +61,10 @@ mod showing;
 mod skips;
 #[path = "transfer/stalls.rs"]
 mod stalls;
+#[path = "transfer/totals.rs"]
+mod totals;
+#[path = "transfer/watching.rs"]
+mod watching;
 #[path = "transfer/wire.rs"]
 mod wire;
 #[path = "transfer/words.rs"]

@@ -78,6 +78,8 @@ pub(crate) const TRANSFER_FILE_BYTES: usize = 4_096;
 pub(crate) const TRANSFER_DIRS: usize = 100;
 /// How often a sign of a transfer is looked for (time).
 pub(crate) const TRANSFER_LOOK: Duration = Duration::from_micros(200);
+/// Transfers with echoes beside them (count).
+pub(crate) const TRANSFER_BESIDE_ROUNDS: usize = 5;
 /// How long one transfer may take (time).
 pub(crate) const TRANSFER_PATIENCE: Duration = Duration::from_secs(600);
 /// Pings before the transfer begins that they are beside (count).

@@ -21,7 +21,9 @@ struct Used(u64);
 
 impl Counters for Used {
     fn usage(&self, _: &CidDigest) -> Result<Usage, Unreadable> {
-        Ok(Usage { spent_nano_usd: self.0, tokens_used: self.0, per_min: self.0, concurrent: self.0 })
+        let n = self.0;
+        let usage = Usage { spent_nano_usd: n, tokens_used: n, per_min: n, concurrent: n, received_bytes: n };
+        Ok(usage)
     }
 }
 
@@ -109,6 +111,7 @@ fn arguments(said: &Value) -> Args {
             spend_nano_usd: number("spend").unwrap_or_default(),
             tokens: number("tokens").unwrap_or_default(),
             starts: number("starts").unwrap_or_default(),
+            bytes: number("bytes").unwrap_or_default(),
         },
     }
 }

@@ -13,14 +13,14 @@ use super::{LIMIT, session_of};
 use crate::BIN;
 
 /// A terminal with one program in it. Gone with the value.
-struct Terminal {
+pub(crate) struct Terminal {
     home: NodeHome,
     socket: PathBuf,
 }
 
 impl Terminal {
     /// Runs this in `home`; none where there is no tmux.
-    fn start(home: &NodeHome, environment: &[&str], words: &[&str]) -> Option<Self> {
+    pub(crate) fn start(home: &NodeHome, environment: &[&str], words: &[&str]) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
             eprintln!("skipped: there is no tmux here");
             return None;
@@ -29,8 +29,12 @@ impl Terminal {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let terminal = Self { home: home.clone(), socket: home.root().join(format!("tmux{number}.sock")) };
         let told: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-        let line =
-            format!("env {} {BIN} {}; echo ended with $?; exec cat", environment.join(" "), told.join(" "));
+        // Ctrl-C is for the program: the shell outlives it.
+        let line = format!(
+            "trap : INT; env {} {BIN} {}; echo ended with $?; exec cat",
+            environment.join(" "),
+            told.join(" ")
+        );
         terminal.tmux(&["new-session", "-d", "-x", "80", "-y", "24", "sh", "-c", &line]);
         Some(terminal)
     }
@@ -45,12 +49,12 @@ impl Terminal {
     }
 
     /// What stands on it, and what has scrolled away; with its escapes when `raw`.
-    fn screen(&self, raw: bool) -> String {
+    pub(crate) fn screen(&self, raw: bool) -> String {
         let words = ["capture-pane", "-p", "-S", "-200", "-e"];
         self.tmux(&words[..if raw { 5 } else { 4 }])
     }
 
-    fn shows(&self, text: &str) -> String {
+    pub(crate) fn shows(&self, text: &str) -> String {
         let mut last = String::new();
         let seen = wait::try_until(LIMIT, || {
             last = self.screen(false);
@@ -60,7 +64,7 @@ impl Terminal {
         last
     }
 
-    fn types(&self, keys: &[&str]) {
+    pub(crate) fn types(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
     }
 }

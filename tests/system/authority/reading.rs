@@ -118,6 +118,7 @@ fn a_token_is_inspected_and_the_exit_code_is_the_answer() {
         "issued",
         "issuer",
         "not_before",
+        "received",
         "renew",
         "spent",
         "state",

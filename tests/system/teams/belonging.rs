@@ -156,3 +156,66 @@ fn names_of_teams_are_words() {
     anna.cli(["team", "members"]).run().code(2);
     anna.cli(["team", "members", "night"]).run().ok();
 }
+
+/// An invite is an offer: whoever never shows it is no member, and it stands in nobody's way.
+#[test]
+fn an_invite_that_nobody_showed_makes_nobody_a_member_and_keeps_nobody_one() {
+    let (mut anna, bert, carl) = (node("anna"), node("bert"), node("carl"));
+    anna.cli(["team", "create", "core"]).run().ok();
+    anna.cli(["team", "grant", "--reviewer"]).run().ok();
+    join(&anna, &bert, &["--admin"]);
+    join(&bert, &carl, &["--expire", "7days"]);
+    all_alive(&anna, 3);
+    wait::until("what anna gives to carl", HEARD, || (greps(&carl, "anna").0 == Some(0)).then_some(()));
+    let never = NodeHome::new(BIN);
+    let unused = invite(&anna, &carl, &[]);
+    let _unused = invite(&anna, &bert, &[]);
+    anna.cli(["team", "invite", &never.id().to_string()]).run().ok();
+    for again in [false, true] {
+        if again {
+            anna.stop();
+            anna.restart();
+            all_alive(&anna, 3);
+        }
+        let list = anna.cli(["team", "list", "--json"]).run().ok().json();
+        assert_eq!(list[0]["members"], 3, "{list}");
+        let all = members(&anna);
+        let of = |id: String| all.iter().find(|one| one["id"] == id.as_str()).expect("a row");
+        let row = of(never.id().to_string());
+        assert_eq!((&row["invited"], &row["state"]), (&true.into(), &"unknown".into()), "{row}");
+        assert_eq!(of(carl.id().to_string())["invited"], false);
+        // What it has shown is what it is.
+        assert_eq!(of(bert.id().to_string())["admin"], true, "{all:?}");
+        let mesh = anna.cli(["mesh"]).run().ok();
+        assert!(!mesh.out().contains(&never.id().short()), "{}", mesh.out());
+    }
+    let table = anna.cli(["team", "members"]).run().ok();
+    assert!(table.out().contains("invited"), "{}", table.out());
+    // The membership that carl has shown was bert's to give, and to take.
+    bert.cli(["team", "remove", &carl.id().to_string()]).run().ok();
+    sees(&anna, &carl, "removed", HEARD);
+    let (code, said) = greps(&carl, anna.ticket());
+    assert_eq!(code, Some(4), "{said}");
+    // Anna's own invite is hers to give, and to take.
+    carl.cli(["team", "join", &unused]).run().ok();
+    sees(&anna, &carl, "alive", HEARD);
+    anna.cli(["team", "remove", &carl.id().to_string()]).run().ok();
+    anna.cli(["team", "remove", &never.id().to_string()]).run().ok();
+    carl.cli(["team", "join", &unused]).run().code(4);
+    let gone = members(&anna).into_iter().find(|one| one["id"] == never.id().to_string().as_str());
+    assert_eq!(gone.expect("a row")["invited"], false);
+}
+
+/// The newest membership that a member shows is what it is, also where it ends sooner, and where it is only told of.
+#[test]
+fn a_member_that_is_made_an_admin_for_a_week_is_one_for_all() {
+    let (anna, bert, carl) = (node("anna"), node("bert"), node("carl"));
+    team("core", &[&anna, &bert, &carl]);
+    join(&anna, &carl, &["--admin", "--expire", "7days"]);
+    for node in [&anna, &bert, &carl] {
+        wait::until("carl is an admin", HEARD, || {
+            let id = carl.id().to_string();
+            members(node).into_iter().find(|one| one["id"] == id.as_str() && one["admin"] == true)
+        });
+    }
+}

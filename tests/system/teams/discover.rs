@@ -67,7 +67,7 @@ fn without_a_node_it_looks_on_the_network_itself() {
         (&found["via"], &found["label"], &found["claimed"], &found["trusted"]),
         (&json!(["mdns"]), &json!(null), &json!("desk"), &json!(false))
     );
-    assert_eq!(found["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(found["version"], concat!("clankers/", env!("CARGO_PKG_VERSION")));
     assert!(found["last_seen"].as_str().is_some_and(|at| at.ends_with('Z')), "{found}");
     // Nobody was dialed, so nothing is known of the way there; asked to, it dials.
     assert_eq!((&found["path"], &found["rtt_us"]), (&json!(null), &json!(null)));
@@ -185,5 +185,30 @@ fn the_doctor_says_what_it_saw() {
     drop(desk);
     for words in [&["--doctor", "--watch"][..], &["--doctor", "--probe"], &["--timeout", "soon"]] {
         laptop.cli(["rpc", "discover"]).args(words).run().code(2);
+    }
+}
+
+/// What mDNS has of a killed node stays for two minutes: nobody has seen it since it was killed.
+#[test]
+fn a_killed_node_was_not_seen_just_now() {
+    let Some((desk, laptop)) = two() else { return };
+    let (mut desk, laptop) = (announced(&desk), announced(&laptop));
+    wait::until("the desk", HEARD, || {
+        let found = laptop.cli(["rpc", "discover", "--json"]).run().ok().json();
+        of(&found, &desk).cloned()
+    });
+    desk.kill9();
+    let killed = clankers_tests::forge::now();
+    // What is said now would be later than that by whole seconds.
+    wait::until("time to pass", HEARD, || (clankers_tests::forge::now().since(killed) > 3_000).then_some(()));
+    for command in [&["rpc", "discover", "--json"][..], &["mesh", "--json"]] {
+        let all = laptop.cli(command).run().ok().json();
+        let seen = of(&all, &desk).expect("the desk is remembered");
+        let last = seen["last_seen"].as_str().expect("a time");
+        assert!(
+            last <= killed.plus_ms(1_000).rfc3339().as_str(),
+            "{command:?}: {seen}, killed {}",
+            killed.rfc3339()
+        );
     }
 }

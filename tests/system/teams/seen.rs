@@ -60,7 +60,7 @@ fn mesh_and_discover_and_peers_show_the_members_and_what_they_let_one_see() {
 
 #[test]
 fn mesh_goes_on_and_shows_what_changes() {
-    let (anna, mut bert) = (node("anna"), node("bert"));
+    let (mut anna, mut bert) = (node("anna"), node("bert"));
     team("core", &[&anna, &bert]);
     let id = bert.id().to_string();
     let mut watching = anna.cli(["mesh", "--watch", "--json"]).start();
@@ -68,6 +68,11 @@ fn mesh_goes_on_and_shows_what_changes() {
     assert_eq!(of(&first, &id)["state"], "alive");
     bert.stop();
     while of(&watching.json().expect("a view"), &id)["state"] != "left" {}
+    // Its own node may go and come back as well.
+    anna.stop();
+    anna.restart();
+    bert.restart();
+    while of(&watching.json().expect("a view"), &id)["state"] != "alive" {}
     watching.interrupt();
     assert_eq!(watching.finish().exit.code, Some(130));
 }
@@ -110,4 +115,35 @@ fn members_who_are_away_are_remembered_over_a_restart() {
     let seen = of(&mesh, &b);
     assert_eq!((&seen["state"], &seen["via"]), (&json!("alive"), &json!(["gossip"])), "{mesh}");
     assert_eq!(seen["teams"], json!(["core"]), "{mesh}");
+}
+
+/// How long a node has what it heard only in memory, and a little (time).
+const FLUSHED: std::time::Duration = std::time::Duration::from_secs(12);
+
+/// Where members are, and what they are called, is not only in the memory of a node: it may be killed.
+#[test]
+fn a_killed_node_has_not_forgotten_who_its_members_are_and_where() {
+    let (mut anna, mut bert) = (node("anna"), node("bert"));
+    team("core", &[&anna, &bert]);
+    let id = bert.id().to_string();
+    let addr = bert.addrs()[0].to_string();
+    wait::until("what outlives a kill", HEARD * 3, || {
+        let began = std::time::Instant::now();
+        wait::until("a while", HEARD, || (began.elapsed() > FLUSHED).then_some(()));
+        anna.kill9();
+        // No node runs: this is what lies on the disk.
+        let members = anna.cli(["team", "members", "--json"]).run().ok().json();
+        let seen = of(&members, &id).clone();
+        let whole = seen["claimed"] == "bert"
+            && seen["version"].is_string()
+            && seen["last_seen"].is_string()
+            && seen["addrs"].as_array().is_some_and(|addrs| addrs.iter().any(|one| *one == addr));
+        if !whole {
+            println!("not yet: {seen}");
+            anna.restart();
+            super::all_alive(&anna, 2);
+        }
+        whole.then_some(())
+    });
+    bert.kill9();
 }

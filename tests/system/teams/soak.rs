@@ -22,7 +22,7 @@ const MOST: [(&str, f64); 3] =
     [("resident memory (KiB)", 32.0 * 1024.0), ("descriptors", 64.0), ("threads", 16.0)];
 /// In a soak of an hour: from when on memory counts (time), and how fast it may grow then (KiB an hour; the bar is 512).
 const WARM: Duration = Duration::from_secs(600);
-const SLOPE_KIB: f64 = 1024.0;
+const SLOPE_KIB: f64 = 512.0;
 
 fn lasts() -> Duration {
     let said = env::var("CLANKERS_TEST_SOAK_SECS").ok();

@@ -63,3 +63,27 @@ fn a_token_that_the_owner_imported_is_not_replaced() {
     assert_eq!(greps(&bert, "anna").0, Some(4));
     bert.cli(["rpc", "prompt", "anna", "/ls ."]).run().ok();
 }
+
+/// Each has a total of its own, and no second one by asking again.
+#[test]
+fn what_members_may_send_in_all_is_each_ones_own() {
+    let (anna, bert, carl) = (node("anna"), node("bert"), node("carl"));
+    team("core", &[&anna, &bert, &carl]);
+    let granted = anna.cli(["team", "grant", "--drop", "--max-total", "2MB", "--json"]).run().ok().json();
+    assert!(
+        granted["grants"]["grants"].to_string().contains("at most 2 MB of files sent in all"),
+        "{granted}"
+    );
+    for guest in [&bert, &carl] {
+        let send = |name: &str, bytes: usize| {
+            let file = guest.home().file(name, vec![7; bytes]);
+            guest.cli(["rpc", "send-file", "anna", file.to_str().expect("a name")]).run()
+        };
+        send("a", 1_500_000).ok();
+        for _try in 0..2 {
+            let ran = send("b", 1_000_000).code(5);
+            assert!(ran.err().contains("that your token allows in all"), "{}", ran.story());
+        }
+        send("c", 400_000).ok();
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use clankers_tests::{Node, wait::until};
+use clankers_tests::{Node, NodeHome, wait::until};
 use serde_json::Value;
 
 use super::{LARGE, MIB, SLOW, Two, content, moving};
@@ -71,6 +71,45 @@ fn a_detached_transfer_survives_its_own_node() {
     arrives(&landed);
     assert!(fs::read(&landed).unwrap() == content(4, 24 * MIB));
     becomes(&sender, &id, "done");
+}
+
+/// The end of one attempt is not the transfer's: who looks is told that it is gone on with.
+#[test]
+fn what_rests_says_what_for_and_what_goes_on_has_no_error() {
+    let mut two = Two::with(&["--drop"]);
+    let mut sender = sender(&two);
+    let file = two.lap.file("big", content(9, LARGE));
+    let id = detach(&sender, &two.desk.id().to_string(), &file, &SLOW);
+    let listed = |home: &NodeHome| {
+        let all = home.cli(["--json", "rpc", "transfers", "list"]).run().ok().json();
+        let of = |key: &str| all[0][key].as_str().unwrap_or_default().to_owned();
+        assert_eq!(of("id"), id);
+        (of("state"), of("error"))
+    };
+    let runs = |home: &NodeHome| {
+        until("it runs, without a word of what was", SOON, || {
+            let (state, error) = listed(home);
+            assert!(state == "interrupted" || error.is_empty(), "{state}: {error}");
+            (state == "running").then_some(())
+        });
+    };
+    moving(&two.inbox(), 1);
+    // Its own node stops.
+    sender.stop();
+    let (state, error) = listed(&two.lap);
+    assert_eq!(state, "interrupted");
+    assert!(error.contains("goes on when the node is started again"), "{error}");
+    sender.restart();
+    runs(&two.lap);
+    moving(&two.inbox(), 4);
+    // The receiver's stops.
+    two.desk.stop();
+    let error =
+        until("it rests", SOON, || Some(listed(&two.lap)).filter(|(state, _)| state == "interrupted")).1;
+    assert!(error.ends_with("; this node tries again by itself"), "{error}");
+    two.desk.restart();
+    runs(&two.lap);
+    sender.cli(["rpc", "transfers", "cancel", &id]).run().ok();
 }
 
 /// The ticket is all that the node knows of the peer, and it is enough, after a restart too.

@@ -31,6 +31,30 @@ fn what_is_exported_can_be_got() {
     assert_eq!(shape(&whole.join("docs")), shape(&shared));
 }
 
+/// As macOS keeps names: whoever asks says them composed, however they are typed.
+#[test]
+fn a_decomposed_name_can_be_asked_for_by_itself() {
+    let two = exporting(&["--read-only"]);
+    let shared = two.desk.home().workspace().join("shared");
+    fs::write(shared.join("e\u{301}.txt"), "accent").unwrap();
+    fs::create_dir(shared.join("a\u{308}")).unwrap();
+    fs::write(shared.join("a\u{308}/o\u{308}"), "deep").unwrap();
+    for twin in ["A\u{30a}", "\u{212b}"] {
+        fs::write(shared.join(twin), twin).unwrap();
+    }
+    let get = |path: &str| two.lap.cli(["--json", "rpc", "get-file", two.desk.ticket(), path]).run();
+    for (number, asked) in ["docs/e\u{301}.txt", "docs/\u{e9}.txt"].into_iter().enumerate() {
+        let landed = receipt(&get(asked).ok().json_lines())["name"].as_str().unwrap().to_owned();
+        assert_eq!(landed, ["\u{e9}.txt", "\u{e9} (1).txt"][number]);
+        assert_eq!(fs::read(two.lap.workspace().join(landed)).unwrap(), b"accent");
+    }
+    get("docs/\u{e4}/\u{f6}").ok();
+    assert_eq!(fs::read(two.lap.workspace().join("\u{f6}")).unwrap(), b"deep");
+    let ran = get("docs/\u{c5}").code(2);
+    assert!(ran.error().to_string().contains("several names"), "{}", ran.story());
+    get("docs/\u{c8}").code(7);
+}
+
 #[test]
 fn nothing_else_can_be_got() {
     let two = exporting(&["--read-only"]);

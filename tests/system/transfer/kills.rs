@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -12,10 +13,13 @@ use clankers_tests::{cli::Running, forge};
 
 use super::{MIB, Two, shape, travelled, tree};
 
-/// How often a side is killed (count); the long run takes `CLANKERS_KILLS=200`.
+/// How often a side is killed (count); `.ci/run` has 200.
 fn kills() -> usize {
     std::env::var("CLANKERS_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(16)
 }
+
+/// Pairs of nodes at a time: what each does is wait, mostly.
+const WORLDS: usize = 4;
 
 /// Bytes that may be sent again for one kill.
 const AGAIN: u64 = 4 * MIB as u64;
@@ -98,15 +102,15 @@ fn reaches(two: &Two, sending: &Running, goal: u64) -> bool {
     sending.process().wait(Duration::from_millis(some(60))).is_some()
 }
 
-/// Sends it through kills until it is whole.
-fn through(two: &mut Two, dir: &Path, total: u64, seen: &mut Seen) {
+/// Sends it through kills until it is whole; `most` of them in all.
+fn through(two: &mut Two, dir: &Path, total: u64, (seen, most): (&mut Seen, usize)) {
     let there = two.inbox().join(dir.file_name().unwrap());
     loop {
         let before = had(two);
         let sending = two.send([dir.to_str().unwrap()]).args(RATE).start();
         // Anywhere in what is left; what is nearly there ends.
         let left = total.saturating_sub(before);
-        let last = left < NEARLY || seen.kills() >= kills();
+        let last = left < NEARLY || seen.kills() >= most;
         if last || reaches(two, &sending, before + 1 + some(left)) {
             let sent = travelled(&sending.finish().ok().json_lines()) as u64;
             let again = sent.saturating_sub(left);
@@ -131,13 +135,13 @@ fn through(two: &mut Two, dir: &Path, total: u64, seen: &mut Seen) {
     }
 }
 
-#[test]
-fn killed_at_any_moment_it_ends_whole_and_little_is_sent_twice() {
+/// So many kills in one world.
+fn world(number: usize, most: usize) -> Seen {
     let mut two = Two::with(&["--drop"]);
     let names: Vec<String> = (0..120).map(|n| format!("d{}/f{n}", n % 11)).collect();
-    let (mut seen, begun) = (Seen::default(), Instant::now());
-    for round in 0.. {
-        if seen.kills() >= kills() {
+    let mut seen = Seen::default();
+    for round in (number..).step_by(WORLDS) {
+        if seen.kills() >= most {
             break;
         }
         let files: Vec<(&str, usize)> = names
@@ -148,16 +152,37 @@ fn killed_at_any_moment_it_ends_whole_and_little_is_sent_twice() {
             .collect();
         let total: u64 = files.iter().map(|(_, len)| *len as u64).sum();
         let dir = tree(&two.lap, &format!("round{round}"), &files);
-        through(&mut two, &dir, total, &mut seen);
+        through(&mut two, &dir, total, (&mut seen, most));
         let there = two.inbox().join(format!("round{round}"));
         assert_eq!(shape(&there), shape(&dir), "round {round}");
         fs::remove_dir_all(&there).unwrap();
         fs::remove_dir_all(&dir).unwrap();
     }
-    eprintln!("{seen:?} in {} s", begun.elapsed().as_secs());
-    assert!(seen.amid * 2 >= seen.kills(), "most kills fell before it began or after it ended: {seen:?}");
     let parts = two.inbox().join(".clankers-part");
     let left = fs::read_dir(&parts).into_iter().flatten().flatten();
     let left: Vec<_> = left.map(|entry| entry.file_name().into_string().unwrap()).collect();
     assert!(left.iter().all(|name| name.ends_with(".done")), "nothing unfinished is left: {left:?}");
+    seen
+}
+
+#[test]
+fn killed_at_any_moment_it_ends_whole_and_little_is_sent_twice() {
+    let (begun, all) = (Instant::now(), kills());
+    let share = |number: usize| all / WORLDS + usize::from(number < all % WORLDS);
+    let seen = thread::scope(|scope| {
+        let worlds: Vec<_> =
+            (0..WORLDS).map(|number| scope.spawn(move || world(number, share(number)))).collect();
+        let seen = worlds.into_iter().map(|world| world.join().unwrap());
+        seen.fold(Seen::default(), |all, one| Seen {
+            sender: all.sender + one.sender,
+            receiver: all.receiver + one.receiver,
+            amid: all.amid + one.amid,
+            ends: all.ends + one.ends,
+            again: all.again.max(one.again),
+        })
+    });
+    eprintln!("{seen:?} in {} s", begun.elapsed().as_secs());
+    assert_eq!(seen.kills(), all);
+    assert!(seen.sender.abs_diff(seen.receiver) <= WORLDS, "{seen:?}");
+    assert!(seen.amid * 2 >= seen.kills(), "most kills fell before it began or after it ended: {seen:?}");
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{Two, asking::offer_id, tree};
 
-type Fields = BTreeSet<String>;
+pub(super) type Fields = BTreeSet<String>;
 
 fn page() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json.md")).unwrap()
@@ -21,10 +21,10 @@ fn coded(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// The lines that the page names, with their fields.
-fn documented() -> BTreeMap<String, Fields> {
+/// The lines that a section of the page names, with their fields.
+pub(super) fn documented(section: &str) -> BTreeMap<String, Fields> {
     let page = page();
-    let (_, section) = page.split_once("## Files on their way").unwrap();
+    let (_, section) = page.split_once(&format!("\n## {section}")).unwrap();
     let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `type`"));
     let row = |line: &str| {
@@ -45,13 +45,13 @@ fn answer(command: &str) -> Fields {
     braces.split(',').map(|field| field.trim_matches('"').to_owned()).collect()
 }
 
-fn fields(value: &Value) -> Fields {
+pub(super) fn fields(value: &Value) -> Fields {
     value.as_object().unwrap_or_else(|| panic!("{value}")).keys().cloned().collect()
 }
 
 #[test]
 fn every_line_of_a_transfer_is_on_the_page() {
-    let said = documented();
+    let said = documented("Files on their way");
     let mut seen: BTreeMap<String, Fields> = BTreeMap::new();
     let mut note = |lines: Vec<Value>| {
         for line in lines {

@@ -79,15 +79,23 @@ fn size_and_path_of_a_token_hold() {
 
 #[test]
 fn quotas_hold_and_say_so() {
-    let settings = "[files]\nmax_bytes_per_peer = 3000000\nmax_files = 3\n";
+    let settings = "[files]\nmax_bytes_per_peer = 3000000\nmax_files = 3\nmax_depth = 2\n";
     let two = Two::settled(settings, &["--drop"]);
     let one = two.lap.file("one", content(1, 2 * MIB));
     let two_more = two.lap.file("two", content(2, MIB));
     let many = tree(&two.lap, "many", &[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
     two.send([one.to_str().unwrap()]).run().ok();
-    for (path, words) in [(&two_more, "3000000"), (&many, "3 at a time")] {
+    let deep = tree(&two.lap, "deep", &[("in/it", 1)]);
+    let too_deep = "\"deep/in/it\" is 3 levels deep, the limit here is 2";
+    let all = [
+        (&two_more, "you have 2.0 MiB here, and with this you would have more than 2.9 MiB", "make room"),
+        (&many, "3 at a time", "archive"),
+        (&deep, too_deep, "archive"),
+    ];
+    for (path, words, hint) in all {
         let error = two.send([path.to_str().unwrap()]).run().code(5).error();
-        assert!(error["message"].to_string().contains(words), "{error}");
+        assert!(error["message"].as_str().unwrap().contains(words), "{error}");
+        assert!(error["hints"][0].as_str().unwrap().contains(hint), "{error}");
     }
     fs::remove_file(two.inbox().join("one")).unwrap();
     two.send([two_more.to_str().unwrap()]).run().ok();

@@ -40,6 +40,8 @@ fn what_makes_no_sense_is_said_before_anybody_is_asked() {
     send(&[]).code(2);
     send(&[file, "--detach"]).code(6);
     lap.cli(["rpc", "get-file", "nobody", "../x"]).run().code(2);
+    let ran = lap.cli(["rpc", "get-file", "nobody", ""]).run().code(2);
+    assert!(ran.err().contains("the path '' cannot be got: it is empty"), "{}", ran.story());
     lap.cli(["rpc", "get-file", "nobody", "a/b", "-o", "/no/such/directory/x"]).run().code(2);
     lap.cli(["inbox", "accept", "abc", "--only", "/etc"]).run().code(2);
     lap.cli(["inbox", "accept", "abc"]).run().code(7);
