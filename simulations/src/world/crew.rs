@@ -235,7 +235,7 @@ impl World {
             Wish::Up(peer) => {
                 let member = names::id(peer);
                 self.peering(host, peering::Input::Up(member));
-                self.healer(host, healer::Input::Reached(member));
+                self.reached(host, member);
                 self.presence(host, presence::Input::Up(member));
                 self.neighbors(host);
             }
@@ -249,6 +249,14 @@ impl World {
                 self.neighbors(host);
             }
             Wish::Payload(from) => self.payload(host, from),
+        }
+    }
+
+    /// One that has said goodbye is back when it says so, and not because it is met: the healer may not remember it.
+    pub(super) fn reached(&mut self, host: u32, member: NodeId) {
+        let seen = self.host(host).and_then(|one| one.presence.seen(member).map(|seen| seen.standing));
+        if seen != Some(presence::Standing::Left) {
+            self.healer(host, healer::Input::Reached(member));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clankers_protocol::{
-    CidDigest, NodeId, healer, peering,
+    CidDigest, NodeId, peering,
     presence::{self, Noted, Told},
     request::presence::PresenceDigest,
     spread::{self, Got, How},
@@ -61,7 +61,7 @@ impl World {
 
     fn shown(&mut self, host: u32, id: NodeId) {
         self.peering(host, peering::Input::Shown(id));
-        self.healer(host, healer::Input::Reached(id));
+        self.reached(host, id);
     }
 
     /// Whether requests of members are answered: membership was seen and not taken back.

@@ -272,8 +272,16 @@ impl Task {
         let id = address.id;
         self.meet_members(&[id]).await;
         self.places.insert(id, address);
-        self.feed(Feed::Healer(healer::Input::Reached(id))).await;
+        self.reached(id).await;
         self.feed(Feed::Peering(peering::Input::Shown(id))).await;
+    }
+
+    /// One that has said goodbye is back when it says so, and not because it is met: the healer may not remember it.
+    pub(super) async fn reached(&mut self, id: NodeId) {
+        let left = self.presence.seen(id).is_some_and(|seen| seen.standing == presence::Standing::Left);
+        if !left {
+            self.feed(Feed::Healer(healer::Input::Reached(id))).await;
+        }
     }
 
     /// A member compares what it knows with what is known here.

@@ -13,7 +13,7 @@ impl Task {
         self.neighbors.insert(id);
         self.feed(Feed::Presence(presence::Input::Up(id))).await;
         self.feed(Feed::Peering(peering::Input::Up(id))).await;
-        self.feed(Feed::Healer(healer::Input::Reached(id))).await;
+        self.reached(id).await;
         self.feed(Feed::Healer(healer::Input::Neighbors(self.neighbors.len()))).await;
     }
 
