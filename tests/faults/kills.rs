@@ -157,7 +157,7 @@ fn a_session_killed_at_its_writes_syncs_and_renames_opens_every_time() {
     }
     let seen = total - missing.len();
     println!("{kills} kills at {seen} of {total} calls {totals:?}: each opened, 0 acknowledged events lost");
-    assert!(kills >= most.min(SAMPLE) * 3 / 4, "{kills} kills");
+    assert!(kills >= most.min(SAMPLE) / 2, "{kills} kills");
     // Which thread makes a call differs from run to run, and with it which calls are a thread's Nth.
     assert!(!every || seen * 20 >= total * 19, "not met: {missing:?}");
 }
