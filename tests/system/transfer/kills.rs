@@ -1,7 +1,7 @@
 //! Either side killed at any moment: it ends whole, and little is sent twice.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     os::unix::fs::MetadataExt as _,
     path::Path,
@@ -102,6 +102,11 @@ fn reaches(two: &Two, sending: &Running, goal: u64) -> bool {
     sending.process().wait(Duration::from_millis(some(60))).is_some()
 }
 
+/// All files beneath, with what is in them, their modes and times.
+fn files(dir: &Path) -> BTreeMap<String, String> {
+    shape(dir).into_iter().filter(|(_, is)| !is.starts_with("40")).collect()
+}
+
 /// Sends it through kills until it is whole; `most` of them in all.
 fn through(two: &mut Two, dir: &Path, total: u64, (seen, most): (&mut Seen, usize)) {
     let there = two.inbox().join(dir.file_name().unwrap());
@@ -128,9 +133,9 @@ fn through(two: &mut Two, dir: &Path, total: u64, (seen, most): (&mut Seen, usiz
             seen.receiver += 1;
         }
         seen.amid += usize::from((1..total).contains(&had(two)));
-        // What has its final name is whole, whenever it is looked at.
+        // What has its final name is whole, whenever it is looked at. Modes and times of directories come last.
         if there.exists() {
-            assert_eq!(shape(&there), shape(dir));
+            assert_eq!(files(&there), files(dir));
         }
     }
 }
