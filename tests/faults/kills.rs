@@ -141,8 +141,13 @@ fn a_session_killed_at_its_writes_syncs_and_renames_opens_every_time() {
     let total = missing.len();
     assert!(total > 3 * TURNS, "{totals:?}");
     let (mut met, mut state, mut kills) = (BTreeMap::new(), 0x5eed_u64, 0_usize);
-    let most = if every { total * TRIES } else { SAMPLE };
-    for _ in 0..most {
+    let (enough, most) = (SAMPLE * 3 / 4, total.min(SAMPLE) * TRIES);
+    let most = if every { total * TRIES } else { most };
+    for tried in 0..most {
+        // On a busy machine more of them meet nothing.
+        if !every && tried >= SAMPLE && kills >= enough {
+            break;
+        }
         let Some(wanted) = missing.get(roll(&mut state, missing.len())).copied() else { break };
         let nth = aim(wanted, &met, &mut state);
         let home = fresh();
@@ -157,7 +162,7 @@ fn a_session_killed_at_its_writes_syncs_and_renames_opens_every_time() {
     }
     let seen = total - missing.len();
     println!("{kills} kills at {seen} of {total} calls {totals:?}: each opened, 0 acknowledged events lost");
-    assert!(kills >= most.min(SAMPLE) / 2, "{kills} kills");
+    assert!(kills >= most.min(enough), "{kills} kills");
     // Which thread makes a call differs from run to run, and with it which calls are a thread's Nth.
     assert!(!every || seen * 20 >= total * 19, "not met: {missing:?}");
 }
